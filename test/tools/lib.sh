@@ -66,3 +66,15 @@ install_dir() {
 private_bindir() {
     printf '%s%s\n' "$(install_dir)" "$("$(find_pg_config)" --bindir)"
 }
+
+# A Python that has the test packages: Debian's, or one first in the PATH (a virtual environment).
+find_python() {
+    local python
+    for python in "$(command -v python3)" /usr/bin/python3; do
+        if "$python" -c 'import psycopg2, pytest, xdist' 2>/dev/null; then
+            printf '%s\n' "$python"
+            return
+        fi
+    done
+    die "no python3 with psycopg2, pytest and pytest-xdist"
+}

@@ -119,6 +119,26 @@ class Server:
         finally:
             connection.close()
 
+    def wait_for_log(self, text, timeout=60.0):
+        """Waits until the server's log has this text."""
+        deadline = time.monotonic() + timeout
+        while text not in self.log():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"after {timeout} s not in the log: {text!r}; its end:\n{self.log()[-3000:]}")
+            time.sleep(0.02)
+
+    def wait_until_ready(self, timeout=60.0):
+        """Waits until connections are accepted, e.g. after kill9 made the postmaster start everything anew."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                self.connect().close()
+                return
+            except psycopg2.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
     @contextmanager
     def database(self, name, extension=True, schema=None):
         """A database of its own, dropped afterwards, with the extension in it (in its own schema if named)."""
