@@ -1,0 +1,45 @@
+// A policy as it is stored, and how it is found.
+#pragma once
+
+#include "pg/identity.h"
+#include "pg/spi.h"
+
+namespace pgcleanup {
+
+enum class AgeKind { none, date, timestamp, timestamptz, int4, int8, uuid };
+
+struct Policy {
+    std::int64_t id = 0;
+    std::string name;
+    Oid target = InvalidOid;      // InvalidOid: unbound
+    std::string target_name;      // "schema.name", quoted; the last known one when unbound
+    std::optional<std::string> age_column;
+    std::optional<std::string> retain; // interval text in IntervalStyle postgres
+    std::optional<std::string> condition; // canonical, over the alias `target`
+    std::string action;
+    std::optional<std::string> age_unit;
+    std::optional<std::string> guard;
+    std::string on_reference;
+    std::optional<std::int32_t> batch_size;
+    std::optional<std::int64_t> refuse_above_rows;
+    std::optional<double> refuse_above_fraction;
+    std::string time_zone;
+    std::int32_t priority = 100;
+    bool enabled = true;
+    std::string revision; // changes with every change of the row
+    std::optional<std::string> fingerprint; // nothing: not bound since it was loaded
+};
+
+// All of these read as the extension's owner; `spi` must be open.
+std::optional<Policy> find_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name);
+std::optional<Policy> find_policy(pg::Spi& spi, const pg::Extension& extension, std::int64_t id);
+// Every policy, enabled or not: by priority, then what references before what is referenced, then name.
+std::vector<Policy> all_policies(pg::Spi& spi, const pg::Extension& extension);
+
+// Whether `role` may act on the policy: superuser, or (a member of) the owner of its target.
+bool may_manage(const Policy& policy, Oid role);
+
+// Raises undefined_object "policy ... does not exist", with near names among those that `role` may manage as the hint.
+[[noreturn]] void raise_unknown_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name, Oid role);
+
+} // namespace pgcleanup

@@ -1,0 +1,58 @@
+// What one process asks a worker to do, and what comes back: plain data in a dynamic shared memory segment, and a queue.
+#pragma once
+
+#include "pg/spi.h"
+
+namespace pgcleanup {
+
+enum class TaskKind : std::int32_t { run, run_policy, dry_run, preview };
+
+// A flag with a value, fit for shared memory.
+template <class Value>
+struct Maybe {
+    bool is_set = false;
+    Value value{};
+    std::optional<Value> get() const { return is_set ? std::optional<Value>(value) : std::nullopt; }
+    void set(const std::optional<Value>& from)
+    {
+        is_set = from.has_value();
+        value = from.value_or(Value{});
+    }
+};
+
+// The request, as plain data. Times are TimestampTz; `retain` is interval text.
+struct TaskRequest {
+    TaskKind kind = TaskKind::run;
+    Oid database = InvalidOid;
+    Oid owner = InvalidOid;      // whose rights: a target's owner, or the bootstrap superuser for a run
+    std::int32_t connection = 0; // Connection
+    std::int64_t policy_id = 0;  // 0: every policy that `requested_by` may run
+    std::int64_t run_id = 0;
+    Oid requested_by = InvalidOid;
+    TimestampTz start = 0;       // the run's start, from which cutoffs are counted
+    Maybe<std::array<char, 128>> retain;
+    Maybe<TimestampTz> as_of;
+    Maybe<TimestampTz> age_from;
+    Maybe<TimestampTz> age_to;
+    Maybe<std::int64_t> max_rows;
+    Maybe<std::int64_t> max_microseconds;
+    bool force = false;
+    bool wait = true;
+    TransactionId caller_xid = InvalidTransactionId; // wait => false: the run starts when this commits
+    std::int32_t preview_rows = 20;
+    std::int32_t batch_target_ms = 0;
+    std::int32_t lock_timeout_ms = 0;
+};
+static_assert(std::is_trivially_copyable_v<TaskRequest>);
+
+// Where a worker sends its rows: text cells in the order of the SQL function's result type.
+class TaskReply {
+public:
+    TaskReply() = default;
+    virtual ~TaskReply() = default;
+    TaskReply(const TaskReply&) = delete;
+    TaskReply& operator=(const TaskReply&) = delete;
+    virtual void row(const std::vector<pg::Cell>& cells) = 0;
+};
+
+} // namespace pgcleanup

@@ -1,0 +1,35 @@
+// Locks of pg_cleanup's own, in PostgreSQL's lock table.
+//
+// They are object locks whose class is our table cleanup_policies: no SQL function can take or drop them, as owner code
+// could with advisory locks (pg_advisory_unlock_all). A session-level lock outlives commits but not an abort of the
+// holder's transaction (lock.c, LockReleaseAll), so holders are processes that run no owner code.
+#pragma once
+
+#include "pg/guard.h"
+
+namespace pgcleanup::pg {
+
+enum class LockKind : uint16 {
+    relation_run = 1, // one run at a time works on a relation; object = relation
+    run_alive = 2,    // held while a run lives; object = low half of the run's id
+    holds = 3,        // a relation's holds; object = relation
+};
+
+class LockTag {
+public:
+    // `anchor` is the OID of the table cleanup_policies.
+    LockTag(Oid anchor, LockKind kind, uint32 object) noexcept;
+    // Takes the lock without waiting; false when another session has it.
+    bool try_lock(LOCKMODE mode, bool for_session) const;
+    void unlock(LOCKMODE mode, bool for_session) const;
+    // True when some other session holds it in a mode that conflicts with `mode`.
+    bool is_held_elsewhere(LOCKMODE mode) const;
+
+private:
+    LOCKTAG tag_{};
+};
+
+// The OID of the table cleanup_policies in the extension's schema; raises undefined_table when it is gone.
+Oid lock_anchor(Oid extension_schema);
+
+} // namespace pgcleanup::pg
