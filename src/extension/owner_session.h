@@ -17,15 +17,21 @@ struct OwnerSession {
     std::string time_zone;   // the policy's
 };
 
+// The session of a worker that has just connected: pins what must hold for its whole life.
+OwnerSession open_owner_session(Oid owner, Connection connection, std::string time_zone);
+
 // One transaction as the owner. Before anything runs in it: the identity is asserted, isolation and settings are pinned
 // (search_path, TimeZone, row_security off, lock_timeout, language settings). Whatever owner code sets inside is gone with it. Aborts
 // unless committed.
 class OwnerTransaction {
 public:
-    OwnerTransaction(const OwnerSession& session, std::chrono::milliseconds lock_timeout);
+    OwnerTransaction(const OwnerSession& session, std::chrono::milliseconds lock_timeout,
+                     pg::Access access = pg::Access::read_write);
     ~OwnerTransaction();
     OwnerTransaction(const OwnerTransaction&) = delete;
     OwnerTransaction& operator=(const OwnerTransaction&) = delete;
+    // Runs every deferred constraint trigger now; owner code may have deferred them again.
+    void set_constraints_immediate();
     void commit();
 
 private:

@@ -30,7 +30,8 @@ struct TaskRequest {
     std::int64_t run_id = 0;
     Oid requested_by = InvalidOid;
     TimestampTz start = 0;       // the run's start, from which cutoffs are counted
-    Maybe<std::array<char, 128>> retain;
+    bool has_retain = false;
+    char retain[128] = {};
     Maybe<TimestampTz> as_of;
     Maybe<TimestampTz> age_from;
     Maybe<TimestampTz> age_to;
@@ -42,6 +43,10 @@ struct TaskRequest {
     std::int32_t preview_rows = 20;
     std::int32_t batch_target_ms = 0;
     std::int32_t lock_timeout_ms = 0;
+
+    std::optional<std::string> retain_text() const { return has_retain ? std::optional<std::string>(retain) : std::nullopt; }
+    // Raises invalid_parameter_value for a text that is too long to be an interval.
+    void set_retain(const std::optional<std::string>& text);
 };
 static_assert(std::is_trivially_copyable_v<TaskRequest>);
 

@@ -3,6 +3,12 @@
 
 #include "pg/headers.h"
 
+#if PG_VERSION_NUM >= 160000
+extern "C" {
+#include "catalog/pg_database.h"
+}
+#endif
+
 #if PG_VERSION_NUM < 150000
 #error "pg_cleanup needs PostgreSQL 15 or newer"
 #endif
@@ -19,7 +25,7 @@ inline constexpr uint32 bypass_login_check = 0;
 #endif
 
 // The ownership check was pg_class_ownercheck() until 15.
-inline bool owns_relation(Oid relation, Oid role)
+inline bool pg_owns_relation(Oid relation, Oid role)
 {
 #if PG_VERSION_NUM >= 160000
     return object_ownercheck(RelationRelationId, relation, role);
@@ -28,7 +34,14 @@ inline bool owns_relation(Oid relation, Oid role)
 #endif
 }
 
-// The process slot of another backend, by its pid, moved between headers; its latch is the same everywhere.
-inline PGPROC* find_process(int pid) { return BackendPidGetProc(pid); }
+// Whether a role may connect to this database; the check was pg_database_aclcheck() until 15.
+inline bool pg_may_connect(Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(DatabaseRelationId, MyDatabaseId, role, ACL_CONNECT) == ACLCHECK_OK;
+#else
+    return pg_database_aclcheck(MyDatabaseId, role, ACL_CONNECT) == ACLCHECK_OK;
+#endif
+}
 
 } // namespace pgcleanup::pg
