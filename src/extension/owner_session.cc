@@ -9,21 +9,26 @@ using pg::pg_call;
 
 namespace {
 
-constexpr const char* path_of_role_sql = R"(
+// The search_path that a login of the role gets (postinit.c, process_settings: role in database, role, database, all).
+constexpr const char* login_path_sql = R"(
 SELECT substr(setting, length('search_path=') + 1)
-FROM pg_catalog.pg_db_role_setting, pg_catalog.unnest(setconfig) AS setting
-WHERE setdatabase OPERATOR(pg_catalog.=) ANY (ARRAY[0::pg_catalog.oid, $1])
-  AND setrole OPERATOR(pg_catalog.=) ANY (ARRAY[0::pg_catalog.oid, $2])
-  AND setting OPERATOR(pg_catalog.~~) 'search_path=%'
-ORDER BY setrole OPERATOR(pg_catalog.=) 0, setdatabase OPERATOR(pg_catalog.=) 0 LIMIT 1)";
+FROM pg_db_role_setting, unnest(setconfig) AS setting
+WHERE setdatabase IN (0, $1) AND setrole IN (0, $2) AND setting LIKE 'search_path=%'
+ORDER BY setrole = 0, setdatabase = 0 LIMIT 1)";
 
-// The search_path that a login of the role gets (postinit.c, process_settings: role in database, role, database).
 std::string login_search_path(Oid role)
 {
     pg::WorkerTransaction transaction;
-    pg::Spi spi;
-    const pg::Rows rows = spi.run(path_of_role_sql, pg::Parameters().oid(MyDatabaseId).oid(role), pg::Access::read_only);
-    return rows.empty() ? pg::current_setting("search_path") : pg::to_text(rows[0][0]);
+    const std::string default_path = pg::current_setting("search_path");
+    pg::Rows rows;
+    {
+        const pg::SettingsScope settings;
+        settings.set("search_path", "pg_catalog, pg_temp");
+        pg::Spi spi;
+        rows = spi.run(login_path_sql, pg::Parameters().oid(MyDatabaseId).oid(role), pg::Access::read_only);
+    }
+    transaction.commit();
+    return rows.empty() ? default_path : pg::to_text(rows[0][0]);
 }
 
 // A role's own settings (ALTER ROLE ... SET role = other) must not decide who the session is.
@@ -94,7 +99,8 @@ OwnerTransaction::OwnerTransaction(const OwnerSession& session, std::chrono::mil
     settings_->set("row_security", "off");
     settings_->set("track_counts", "on");
     settings_->set("lock_timeout", std::to_string(lock_timeout.count()));
-    set_constraints_immediate();
+    if (!XactReadOnly)
+        set_constraints_immediate();
 }
 
 OwnerTransaction::~OwnerTransaction() = default;
@@ -108,7 +114,6 @@ void OwnerTransaction::set_constraints_immediate()
 
 void OwnerTransaction::commit()
 {
-    set_constraints_immediate();
     settings_.reset();
     switched_.reset();
     transaction_.commit();

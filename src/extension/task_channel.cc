@@ -138,9 +138,9 @@ TaskChannel::~TaskChannel()
 
 dsm_handle TaskChannel::handle() const noexcept { return dsm_segment_handle(segment_); }
 
-void TaskChannel::pin() const
+void TaskChannel::on_close(on_dsm_detach_callback callback) const
 {
-    pg_call([this] { dsm_pin_segment(segment_); });
+    pg_call([&] { on_dsm_detach(segment_, callback, PointerGetDatum(state_)); });
 }
 
 void TaskChannel::expect(BackgroundWorkerHandle* worker) const

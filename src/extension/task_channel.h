@@ -40,8 +40,8 @@ public:
     dsm_handle handle() const noexcept;
     ChannelState& state() const noexcept { return *state_; }
 
-    // Keeps the segment alive for the worker though the asker's end goes away (wait => false); the worker lets go of it.
-    void pin() const;
+    // Asker: what to call, with the address of the state, when this end goes away for whatever reason.
+    void on_close(on_dsm_detach_callback callback) const;
 
     // Asker: the worker's handle lets a receive notice a worker that never attached.
     void expect(BackgroundWorkerHandle* worker) const;

@@ -54,7 +54,6 @@ public:
 
 private:
     Identity previous_;
-    SettingsScope settings_;
 };
 
 std::string role_name(Oid role);

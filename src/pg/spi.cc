@@ -178,6 +178,8 @@ bool pg_adapter_row(TupleTableSlot* slot, DestReceiver* self)
 void pg_adapter_startup(DestReceiver* /*self*/, int /*operation*/, TupleDesc /*descriptor*/) {}
 void pg_adapter_shutdown(DestReceiver* /*self*/) {}
 
+} // namespace
+
 ParamListInfo pg_parameter_list(const Parameters& parameters)
 {
     const int count = static_cast<int>(parameters.datums().size());
@@ -190,8 +192,6 @@ ParamListInfo pg_parameter_list(const Parameters& parameters)
     }
     return list;
 }
-
-} // namespace
 
 std::uint64_t Spi::stream(const Plan& plan, const Parameters& parameters, RowReceiver& receiver, Access access)
 {

@@ -9,6 +9,8 @@ namespace pgcleanup::pg {
 class Parameters {
 public:
     Parameters& text(std::string_view value);
+    Parameters& text(const std::string& value) { return text(std::string_view(value)); }
+    Parameters& text(const char* value) { return text(std::string_view(value)); }
     Parameters& text(const std::optional<std::string>& value);
     Parameters& name(const std::optional<std::string>& value);
     Parameters& int8(std::int64_t value);
@@ -31,6 +33,9 @@ private:
     std::vector<Datum> datums_;
     std::string nulls_;
 };
+
+// The same in the planner's and executor's form. May longjmp.
+ParamListInfo pg_parameter_list(const Parameters& parameters);
 
 // One cell as text, or nothing for NULL.
 using Cell = std::optional<std::string>;

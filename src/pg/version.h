@@ -44,4 +44,20 @@ inline bool pg_may_connect(Oid role)
 #endif
 }
 
+// Whether this session holds any lock on a relation; 17 gave LockHeldByMe() a third argument.
+inline bool pg_holds_lock_on(Oid relation)
+{
+    LOCKTAG tag;
+    SET_LOCKTAG_RELATION(tag, MyDatabaseId, relation);
+#if PG_VERSION_NUM >= 170000
+    return LockHeldByMe(&tag, AccessShareLock, true);
+#else
+    for (LOCKMODE mode = AccessShareLock; mode <= AccessExclusiveLock; ++mode) {
+        if (LockHeldByMe(&tag, mode))
+            return true;
+    }
+    return false;
+#endif
+}
+
 } // namespace pgcleanup::pg

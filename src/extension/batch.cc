@@ -1,0 +1,150 @@
+#include "extension/batch.h"
+
+#include "extension/policy_state.h"
+#include "extension/references.h"
+#include "pg/text.h"
+
+extern "C" {
+#include "utils/fmgrprotos.h"
+}
+
+namespace pgcleanup {
+
+using pg::concat;
+using pg::pg_call;
+
+namespace {
+
+// PostgreSQL's own counters of this transaction: they see what constraints and triggers did, whoever's rights they used.
+std::int64_t count_of(PGFunction counter, Oid table)
+{
+    return pg_call([&] { return DatumGetInt64(DirectFunctionCall1(counter, ObjectIdGetDatum(table))); });
+}
+
+bool has_row_delete_trigger(Oid leaf)
+{
+    return pg_call([&] {
+        Relation relation = table_open(leaf, AccessShareLock);
+        const TriggerDesc* triggers = relation->trigdesc;
+        const bool found = triggers != nullptr && triggers->trig_delete_before_row;
+        table_close(relation, AccessShareLock);
+        return found;
+    });
+}
+
+std::vector<Oid> tables_to_count(Oid leaf)
+{
+    std::vector<Oid> tables;
+    for (const Oid dependent : dependents_of(leaf)) {
+        for (const Oid table : leaf_tables(dependent))
+            tables.push_back(table);
+    }
+    std::sort(tables.begin(), tables.end());
+    tables.erase(std::unique(tables.begin(), tables.end()), tables.end());
+    return tables;
+}
+
+} // namespace
+
+BatchFailure classify(const pg::PgError& error)
+{
+    switch (error.sqlstate()) {
+    case ERRCODE_LOCK_NOT_AVAILABLE:
+    case ERRCODE_T_R_DEADLOCK_DETECTED:
+    case ERRCODE_T_R_SERIALIZATION_FAILURE:
+        return BatchFailure::lock;
+    case ERRCODE_QUERY_CANCELED:
+        return BatchFailure::cancel;
+    case ERRCODE_RAISE_EXCEPTION:
+        return BatchFailure::row;
+    default:
+        break;
+    }
+    return ERRCODE_TO_CATEGORY(error.sqlstate()) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ? BatchFailure::row
+                                                                                           : BatchFailure::fatal;
+}
+
+BatchRunner::BatchRunner(const RunContext& context, LeafStatements& statements)
+    : context_(context), statements_(statements), dependents_(tables_to_count(statements.leaf())),
+      rows_can_stay_(statements.has_blockers() || has_row_delete_trigger(statements.leaf()))
+{
+}
+
+void BatchRunner::check_definition(OwnerTransaction& /*transaction*/) const
+{
+    if (!context_.watch.changed())
+        return;
+    statements_.forget();
+    const PolicyState state = policy_state(context_.policy, true);
+    if (state.condition != PolicyCondition::ready)
+        throw RunStopped{"failed", concat("the policy is ", state_name(state.condition), ": ", state.reason)};
+    if (fingerprint(context_.policy) != context_.fingerprint)
+        throw RunStopped{"failed", "the policy is broken: what it refers to was changed during the run"};
+}
+
+std::vector<DependentChange> BatchRunner::dependent_counts() const
+{
+    std::vector<DependentChange> counts;
+    for (const Oid table : dependents_)
+        counts.push_back({table, count_of(pg_stat_get_xact_tuples_deleted, table),
+                          count_of(pg_stat_get_xact_tuples_updated, table)});
+    return counts;
+}
+
+std::int64_t BatchRunner::remove(const WorkUnit& unit, BatchMode mode, BatchResult& result)
+{
+    pg::Spi spi;
+    if (mode == BatchMode::optimistic)
+        return statements_.remove(spi, unit);
+    const RowIds locked = statements_.lock(spi, unit);
+    if (locked.empty())
+        return 0;
+    const std::int64_t removed = statements_.remove(spi, locked);
+    result.vetoed = static_cast<std::int64_t>(locked.size()) - removed;
+    return removed;
+}
+
+BatchResult BatchRunner::attempt(const WorkUnit& unit, BatchMode mode, std::int64_t done_units)
+{
+    BatchResult result;
+    try {
+        OwnerTransaction transaction(context_.session, context_.lock_timeout);
+        context_.record.check_control();
+        // Locking first makes every change of a definition that is committed by now known to the check.
+        pg_call([this] { LockRelationOid(statements_.leaf(), RowExclusiveLock); });
+        check_definition(transaction);
+
+        const std::vector<DependentChange> before = dependent_counts();
+        const std::int64_t deleted_before = count_of(pg_stat_get_xact_tuples_deleted, statements_.leaf());
+        result.rows = remove(unit, mode, result);
+        transaction.set_constraints_immediate();
+
+        BatchCounters counters;
+        counters.rows = result.rows;
+        counters.redone = mode == BatchMode::lock_first;
+        counters.done_units = done_units;
+        const std::vector<DependentChange> after = dependent_counts();
+        for (std::size_t i = 0; i < after.size(); ++i) {
+            DependentChange change{after[i].table, after[i].deleted - before[i].deleted,
+                                   after[i].changed - before[i].changed};
+            // A table that references itself: what its cascade took, beyond our own rows.
+            if (change.table == statements_.leaf())
+                change.deleted = count_of(pg_stat_get_xact_tuples_deleted, change.table) - deleted_before - result.rows;
+            if (change.deleted != 0 || change.changed != 0)
+                counters.dependents.push_back(change);
+        }
+        if (rows_can_stay_ || mode == BatchMode::lock_first) {
+            pg::Spi spi;
+            result.left = statements_.count_left(spi, unit);
+        }
+        context_.record.add_batch(counters, context_.row_width);
+        transaction.commit();
+    } catch (...) {
+        context_.record.rolled_back();
+        throw;
+    }
+    context_.record.committed();
+    return result;
+}
+
+} // namespace pgcleanup

@@ -1,0 +1,58 @@
+// One batch: one committed transaction that removes what is still eligible of a unit of work, and counts it.
+#pragma once
+
+#include "extension/definition_watch.h"
+#include "extension/leaf_statements.h"
+#include "extension/owner_session.h"
+#include "extension/run_record.h"
+#include "extension/task_channel.h"
+
+namespace pgcleanup {
+
+// What every batch of a policy's run needs.
+struct RunContext {
+    const TaskRequest& request;
+    const ChannelState& channel;
+    const OwnerSession& session;
+    const Policy& policy;
+    std::string fingerprint; // of the policy when the run began
+    DefinitionWatch& watch;
+    RunRecord& record;
+    std::chrono::milliseconds lock_timeout;
+    double row_width;
+};
+
+struct BatchResult {
+    std::int64_t rows = 0;
+    LeftBehind left;           // counted only where something can stay behind
+    std::int64_t vetoed = 0;   // locked by us, and yet not deleted: a trigger kept them
+};
+
+enum class BatchMode {
+    optimistic, // one plain statement: fast, and the first to give way to the application
+    lock_first, // lock what is free, skip the rest, then delete
+};
+
+// What an error of a batch means for the rows in it.
+enum class BatchFailure { lock, row, cancel, fatal };
+BatchFailure classify(const pg::PgError& error);
+
+class BatchRunner {
+public:
+    BatchRunner(const RunContext& context, LeafStatements& statements);
+
+    // Carries out one batch and commits it. Throws PgError with nothing done, or RunStopped.
+    BatchResult attempt(const WorkUnit& unit, BatchMode mode, std::int64_t done_units);
+
+private:
+    void check_definition(OwnerTransaction& transaction) const;
+    std::vector<DependentChange> dependent_counts() const;
+    std::int64_t remove(const WorkUnit& unit, BatchMode mode, BatchResult& result);
+
+    const RunContext& context_;
+    LeafStatements& statements_;
+    std::vector<Oid> dependents_;
+    bool rows_can_stay_;
+};
+
+} // namespace pgcleanup

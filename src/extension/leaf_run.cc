@@ -1,0 +1,334 @@
+#include "extension/leaf_run.h"
+
+#include "core/backoff.h"
+#include "core/row_bisection.h"
+#include "pg/text.h"
+
+namespace pgcleanup {
+
+using core::BlockRange;
+using pg::concat;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+namespace {
+
+// A batch starts small and grows to what the target duration allows: 16 blocks are about a thousand rows.
+constexpr std::int64_t first_blocks = 16;
+constexpr std::int64_t most_blocks = 8192;
+constexpr std::int64_t first_rows = 1000;
+constexpr std::int64_t most_rows = 100'000;
+// Blocks whose row ids are held in memory at a time: 64 * 291 * 6 bytes.
+constexpr std::uint32_t collected_blocks = 64;
+constexpr int lock_attempts = 6;
+constexpr milliseconds lock_pause{100};
+constexpr milliseconds longest_lock_pause{2000};
+// A chain of rows of one table that reference each other goes from its end, one link a pass.
+constexpr int most_passes = 64;
+
+microseconds target_duration(const TaskRequest& request) { return milliseconds(request.batch_target_ms); }
+
+// The parts of a range whose row ids fit in memory.
+std::vector<BlockRange> small_parts(BlockRange blocks)
+{
+    std::vector<BlockRange> parts;
+    for (std::uint32_t begin = blocks.begin; begin < blocks.end; begin += collected_blocks)
+        parts.push_back({begin, std::min(blocks.end, begin + collected_blocks)});
+    return parts;
+}
+
+} // namespace
+
+LeafRun::LeafRun(const RunContext& context, const Eligibility& eligibility, Oid leaf, RunLimits& limits,
+                 SkippedReasons& skipped)
+    : context_(context), eligibility_(eligibility), leaf_(leaf), limits_(limits), skipped_(skipped),
+      statements_(context.policy, eligibility, leaf, context.session.owner), batches_(context, statements_),
+      rows_sizer_(target_duration(context.request), context.policy.batch_size.value_or(first_rows), 1,
+                  context.policy.batch_size.value_or(most_rows))
+{
+}
+
+bool LeafRun::takes_exact_rows() const { return context_.policy.batch_size.has_value() || limits_.rows_left.has_value(); }
+
+void LeafRun::check_bounds() const
+{
+    pg::check_for_interrupts();
+    if (pg_atomic_read_u32(const_cast<pg_atomic_uint32*>(&context_.channel.cancel_requested)) != 0)
+        throw RunStopped{"cancelled", "cancelled by request"};
+    if (limits_.rows_left && *limits_.rows_left <= 0)
+        throw RunStopped{"partial", "stopped at max_rows"};
+    if (limits_.stop_at && pg::elapsed_clock() >= *limits_.stop_at)
+        throw RunStopped{"partial", "stopped at max_duration"};
+}
+
+void LeafRun::walk(Strategy strategy)
+{
+    if (strategy == Strategy::index)
+        walk_index();
+    else
+        walk_blocks();
+}
+
+void LeafRun::walk_blocks()
+{
+    // Rows that are appended from now on are younger than the cutoff.
+    const std::uint32_t end = [this] {
+        OwnerTransaction transaction(context_.session, context_.lock_timeout);
+        const std::uint32_t blocks = block_count(leaf_);
+        transaction.commit();
+        return blocks;
+    }();
+    core::BatchSizer sizer(target_duration(context_.request), first_blocks, 1, most_blocks);
+    for (std::uint32_t begin = 0; begin < end;) {
+        check_bounds();
+        const auto size = static_cast<std::uint32_t>(takes_exact_rows() ? collected_blocks : sizer.next());
+        const BlockRange blocks{begin, begin + std::min(size, end - begin)};
+        const std::int64_t done = blocks.end - blocks.begin;
+        if (takes_exact_rows()) {
+            run_rows(collect(blocks), done);
+        } else {
+            const microseconds start = pg::elapsed_clock();
+            run_unit(blocks, done);
+            sizer.record(done, pg::elapsed_clock() - start);
+        }
+        begin = blocks.end;
+    }
+}
+
+void LeafRun::walk_index()
+{
+    IndexChunks chunks(eligibility_, leaf_);
+    for (;;) {
+        check_bounds();
+        std::optional<RowIds> chunk;
+        {
+            OwnerTransaction transaction(context_.session, context_.lock_timeout);
+            chunk = chunks.next();
+            transaction.commit();
+        }
+        if (!chunk) {
+            walk_blocks();
+            return;
+        }
+        if (chunk->empty())
+            return;
+        run_rows(*chunk, static_cast<std::int64_t>(chunk->size()));
+    }
+}
+
+void LeafRun::run_rows(const RowIds& rows, std::int64_t done_units)
+{
+    std::size_t done = 0;
+    while (done < rows.size()) {
+        check_bounds();
+        std::size_t size = static_cast<std::size_t>(rows_sizer_.next());
+        if (limits_.rows_left)
+            size = std::min(size, static_cast<std::size_t>(*limits_.rows_left));
+        size = std::min(size, rows.size() - done);
+        const auto begin = rows.begin() + static_cast<std::ptrdiff_t>(done);
+        const microseconds start = pg::elapsed_clock();
+        run_unit(RowIds(begin, begin + static_cast<std::ptrdiff_t>(size)),
+                 done + size == rows.size() ? done_units : 0);
+        rows_sizer_.record(static_cast<std::int64_t>(size), pg::elapsed_clock() - start);
+        done += size;
+    }
+}
+
+void LeafRun::run_unit(const WorkUnit& unit, std::int64_t done_units)
+{
+    const std::optional<pg::PgError> error = try_batch(unit, BatchMode::optimistic, done_units);
+    if (!error)
+        return;
+    rows_sizer_.shrink();
+    const auto* blocks = std::get_if<BlockRange>(&unit);
+    if (blocks == nullptr) {
+        if (classify(*error) == BatchFailure::lock)
+            redo_lock_first(unit, done_units);
+        else
+            isolate(std::get<RowIds>(unit), *error, done_units);
+        return;
+    }
+    // Smaller parts, in which a lock or a row that fails holds up less, and whose row ids fit in memory.
+    for (const BlockRange part : small_parts(*blocks)) {
+        check_bounds();
+        redo(part, part.end - part.begin);
+    }
+}
+
+void LeafRun::redo(const WorkUnit& unit, std::int64_t done_units)
+{
+    const std::optional<pg::PgError> error = try_batch(unit, BatchMode::optimistic, done_units);
+    if (!error)
+        return;
+    if (classify(*error) == BatchFailure::lock)
+        redo_lock_first(unit, done_units);
+    else
+        isolate(collect(std::get<BlockRange>(unit)), *error, done_units);
+}
+
+void LeafRun::redo_lock_first(const WorkUnit& unit, std::int64_t done_units)
+{
+    core::Backoff backoff(lock_pause, longest_lock_pause, lock_attempts);
+    for (;;) {
+        const std::optional<pg::PgError> error = try_batch(unit, BatchMode::lock_first, done_units);
+        if (!error)
+            return;
+        if (classify(*error) == BatchFailure::row) {
+            const auto* blocks = std::get_if<BlockRange>(&unit);
+            isolate(blocks != nullptr ? collect(*blocks) : std::get<RowIds>(unit), *error, done_units);
+            return;
+        }
+        // Rows were free, but something else is locked: the table itself, or rows that a constraint or trigger needs.
+        const std::optional<milliseconds> pause = backoff.next();
+        if (!pause) {
+            remember(unit);
+            return;
+        }
+        pg::wait_for_latch(*pause);
+        check_bounds();
+    }
+}
+
+void LeafRun::isolate(const RowIds& rows, const pg::PgError& first, std::int64_t done_units)
+{
+    if (rows.empty())
+        return;
+    core::RowBisection parts(rows.size(), static_cast<std::size_t>(std::max(limits_.failing_rows_left, 1)));
+    pg::PgError last = first;
+    for (parts.failed(); const auto range = parts.next();) {
+        check_bounds();
+        const RowIds part(rows.begin() + static_cast<std::ptrdiff_t>(range->begin),
+                          rows.begin() + static_cast<std::ptrdiff_t>(range->end));
+        const std::optional<pg::PgError> error = try_batch(part, BatchMode::lock_first, std::exchange(done_units, 0));
+        if (!error) {
+            parts.succeeded();
+        } else if (classify(*error) == BatchFailure::lock) {
+            remember(part);
+            parts.succeeded();
+        } else {
+            last = *error;
+            if (range->size() == 1)
+                set_failed(rows[range->begin], *error);
+            parts.failed();
+        }
+    }
+    // A batch of one row was known to fail when it came here.
+    if (rows.size() == 1 && parts.failed_rows().size() == 1 && !leftovers_.failed.contains(rows.front()))
+        set_failed(rows.front(), first);
+    if (limits_.failing_rows_left <= 0)
+        throw RunStopped{"failed", concat("too many rows fail (pg_cleanup.max_failing_rows); the last error: ",
+                                          last.fields().message)};
+}
+
+void LeafRun::set_failed(const ItemPointerData& row, const pg::PgError& error)
+{
+    leftovers_.failed.insert(row);
+    --limits_.failing_rows_left;
+    const std::string sample = json_string(concat("(", ItemPointerGetBlockNumber(&row), ",",
+                                                  ItemPointerGetOffsetNumber(&row), ")"));
+    skipped_.add(concat(error.sqlstate_text(), ": ", error.fields().message), 1, std::span(&sample, 1));
+}
+
+std::optional<pg::PgError> LeafRun::try_batch(const WorkUnit& unit, BatchMode mode, std::int64_t done_units)
+{
+    try {
+        const BatchResult result = batches_.attempt(unit, mode, done_units);
+        last_rows_ = result.rows;
+        vetoed_ += result.vetoed;
+        if (limits_.rows_left)
+            *limits_.rows_left -= result.rows;
+        if (result.left.rows > 0)
+            remember(unit);
+        return std::nullopt;
+    } catch (const pg::PgError& error) {
+        switch (classify(error)) {
+        case BatchFailure::cancel:
+            throw RunStopped{"cancelled", "cancelled during a batch, which was rolled back"};
+        case BatchFailure::fatal:
+            throw;
+        default:
+            return error;
+        }
+    }
+}
+
+void LeafRun::remember(const WorkUnit& unit)
+{
+    if (const auto* blocks = std::get_if<BlockRange>(&unit)) {
+        leftovers_.again.add(*blocks);
+        return;
+    }
+    for (const ItemPointerData& row : std::get<RowIds>(unit)) {
+        const BlockNumber block = ItemPointerGetBlockNumber(&row);
+        leftovers_.again.add({block, block + 1});
+    }
+}
+
+RowIds LeafRun::collect(BlockRange blocks)
+{
+    OwnerTransaction transaction(context_.session, context_.lock_timeout);
+    RowIds rows;
+    {
+        pg::Spi spi;
+        rows = statements_.collect(spi, blocks);
+    }
+    transaction.commit();
+    std::erase_if(rows, [this](const ItemPointerData& row) { return leftovers_.failed.contains(row); });
+    return rows;
+}
+
+std::int64_t LeafRun::try_left_again()
+{
+    const core::BlockRanges ranges = std::exchange(leftovers_.again, core::BlockRanges(4096));
+    std::int64_t removed = 0;
+    for (const BlockRange range : ranges) {
+        for (const BlockRange part : small_parts(range)) {
+            check_bounds();
+            const RowIds rows = collect(part);
+            leftovers_.again.add(part);
+            if (rows.empty())
+                continue;
+            last_rows_ = 0;
+            redo_lock_first(rows, 0);
+            removed += last_rows_;
+        }
+    }
+    return removed;
+}
+
+void LeafRun::finish(bool try_again)
+{
+    if (leftovers_.again.empty())
+        return;
+    for (int pass = 0; try_again && pass < most_passes && try_left_again() > 0 && statements_.has_blockers(); ++pass) {
+    }
+    count_left();
+}
+
+void LeafRun::count_left()
+{
+    for (const BlockRange range : leftovers_.again) {
+        for (const BlockRange part : small_parts(range)) {
+            OwnerTransaction transaction(context_.session, context_.lock_timeout);
+            {
+                pg::Spi spi;
+                const LeftBehind left = statements_.count_left(spi, part);
+                const auto failed = std::count_if(
+                    leftovers_.failed.begin(), leftovers_.failed.end(), [&](const ItemPointerData& row) {
+                        const BlockNumber block = ItemPointerGetBlockNumber(&row);
+                        return block >= part.begin && block < part.end;
+                    });
+                const std::int64_t others = left.rows - left.blocked - failed;
+                if (left.blocked > 0)
+                    skipped_.add("referenced by rows that stay", left.blocked, statements_.sample_left(spi, part, true));
+                if (others > 0)
+                    skipped_.add(vetoed_ > 0 ? "kept by a trigger, or locked by another session"
+                                             : "locked by another session",
+                                 others, statements_.sample_left(spi, part, false));
+            }
+            transaction.commit();
+        }
+    }
+}
+
+} // namespace pgcleanup

@@ -1,0 +1,58 @@
+// The run on one leaf table: walks its eligible rows unit by unit, and deals with what a batch meets.
+#pragma once
+
+#include "core/batch_sizer.h"
+#include "extension/batch.h"
+#include "extension/skipped.h"
+#include "extension/strategy.h"
+
+namespace pgcleanup {
+
+// Bounds of a whole run of a policy, shared by its leaf tables.
+struct RunLimits {
+    std::optional<std::int64_t> rows_left;                  // max_rows
+    std::optional<std::chrono::microseconds> stop_at;       // max_duration, on the steady clock
+    std::int32_t failing_rows_left = 0;                     // pg_cleanup.max_failing_rows
+};
+
+class LeafRun {
+public:
+    LeafRun(const RunContext& context, const Eligibility& eligibility, Oid leaf, RunLimits& limits,
+            SkippedReasons& skipped);
+
+    // All units; throws RunStopped when a bound is reached, PgError for what no batch can go on after.
+    void walk(Strategy strategy);
+    // One more try for what stayed behind, then counts what still stays. Also after walk() was stopped by a bound.
+    void finish(bool try_again);
+
+private:
+    void walk_blocks();
+    void walk_index();
+    void run_rows(const RowIds& rows, std::int64_t done_units);
+    void run_unit(const WorkUnit& unit, std::int64_t done_units);
+    void redo(const WorkUnit& unit, std::int64_t done_units);
+    void redo_lock_first(const WorkUnit& unit, std::int64_t done_units);
+    void isolate(const RowIds& rows, const pg::PgError& first, std::int64_t done_units);
+    void set_failed(const ItemPointerData& row, const pg::PgError& error);
+    std::optional<pg::PgError> try_batch(const WorkUnit& unit, BatchMode mode, std::int64_t done_units);
+    std::int64_t try_left_again();
+    void count_left();
+    void remember(const WorkUnit& unit);
+    RowIds collect(core::BlockRange blocks);
+    void check_bounds() const;
+    bool takes_exact_rows() const;
+
+    const RunContext& context_;
+    const Eligibility& eligibility_;
+    Oid leaf_;
+    RunLimits& limits_;
+    SkippedReasons& skipped_;
+    LeafStatements statements_;
+    BatchRunner batches_;
+    core::BatchSizer rows_sizer_;
+    LeafLeftovers leftovers_;
+    std::int64_t last_rows_ = 0;
+    std::int64_t vetoed_ = 0;
+};
+
+} // namespace pgcleanup

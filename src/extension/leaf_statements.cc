@@ -1,0 +1,180 @@
+#include "extension/leaf_statements.h"
+
+#include "extension/references.h"
+#include "extension/tid_plan.h"
+#include "pg/text.h"
+
+namespace pgcleanup {
+
+using pg::concat;
+using pg::pg_call;
+
+namespace {
+
+// A page holds at most 291 heap tuples (htup_details.h, MaxHeapTuplesPerPage).
+std::size_t most_rows(core::BlockRange blocks)
+{
+    return static_cast<std::size_t>(blocks.end - blocks.begin) * MaxHeapTuplesPerPage;
+}
+
+std::vector<ItemPointerData> bounds(core::BlockRange blocks)
+{
+    std::vector<ItemPointerData> ids(2);
+    ItemPointerSet(ids.data(), blocks.begin, 0);
+    ItemPointerSet(&ids[1], blocks.end, 0);
+    return ids;
+}
+
+Datum copied_row_id(const ItemPointerData& id)
+{
+    return pg_call([&] {
+        auto* copy = static_cast<ItemPointer>(palloc(sizeof(ItemPointerData)));
+        *copy = id;
+        return PointerGetDatum(copy);
+    });
+}
+
+constexpr int sample_size = 5;
+
+} // namespace
+
+LeafStatements::LeafStatements(const Policy& /*policy*/, const Eligibility& eligibility, Oid leaf, Oid owner)
+    : eligibility_(eligibility), leaf_(leaf), name_(pg::relation_name(leaf)),
+      not_referenced_(not_referenced_test(leaf, owner))
+{
+}
+
+pg::Parameters LeafStatements::parameters(const WorkUnit& unit) const
+{
+    pg::Parameters values;
+    if (const auto* blocks = std::get_if<core::BlockRange>(&unit)) {
+        for (const ItemPointerData& bound : bounds(*blocks))
+            values.value(TIDOID, copied_row_id(bound));
+    } else {
+        values.value(TIDARRAYOID, row_id_array(std::get<RowIds>(unit)));
+    }
+    eligibility_.add_parameters(values);
+    return values;
+}
+
+std::string LeafStatements::compose(Kind kind, bool by_blocks) const
+{
+    const std::string rows = by_blocks ? "target.ctid OPERATOR(pg_catalog.>=) $1 AND target.ctid OPERATOR(pg_catalog.<) $2"
+                                       : "target.ctid OPERATOR(pg_catalog.=) ANY ($1)";
+    const std::string eligible = concat(rows, " AND ", eligibility_.row_test(by_blocks ? 3 : 2));
+    const std::string from = concat("FROM ONLY ", name_, " AS target WHERE ", eligible);
+    switch (kind) {
+    case Kind::remove:
+        return concat("DELETE ", from, " AND ", not_referenced_);
+    case Kind::lock:
+        return concat("SELECT target.ctid ", from, " AND ", not_referenced_, " FOR UPDATE OF target SKIP LOCKED");
+    case Kind::collect:
+        return concat("SELECT target.ctid ", from, " AND ", not_referenced_);
+    case Kind::count:
+        return concat("SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE NOT (", not_referenced_, ")) ", from);
+    case Kind::sample_blocked:
+        return concat("SELECT ", key_expression(), " ", from, " AND NOT (", not_referenced_, ") LIMIT ", sample_size);
+    case Kind::sample_other:
+        return concat("SELECT ", key_expression(), " ", from, " AND (", not_referenced_, ") LIMIT ", sample_size);
+    }
+    return {};
+}
+
+std::string LeafStatements::key_expression() const
+{
+    std::string pairs;
+    Relation relation = pg_call([this] { return table_open(leaf_, AccessShareLock); });
+    Bitmapset* key = pg_call([&] { return RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_PRIMARY_KEY); });
+    for (int member = -1; (member = bms_next_member(key, member)) >= 0;) {
+        const int number = member + FirstLowInvalidHeapAttributeNumber;
+        const char* column = NameStr(TupleDescAttr(RelationGetDescr(relation), number - 1)->attname);
+        pairs.append(pairs.empty() ? "" : ", ")
+            .append(concat(pg::quote_literal(column), ", target.", pg::quote_identifier(column)));
+    }
+    pg_call([&] { table_close(relation, AccessShareLock); });
+    if (pairs.empty())
+        pairs = "'ctid', target.ctid";
+    return concat("pg_catalog.jsonb_build_object(", pairs, ")::pg_catalog.text");
+}
+
+const pg::Plan& LeafStatements::plan(pg::Spi& /*spi*/, Kind kind, bool by_blocks)
+{
+    const auto key = std::make_pair(kind, by_blocks);
+    auto found = plans_.find(key);
+    if (found == plans_.end()) {
+        WorkUnit any = core::BlockRange{};
+        if (!by_blocks)
+            any = RowIds{};
+        // Generic, or a custom plan would prefer the age index and read the whole table for each batch.
+        pg::Plan prepared(compose(kind, by_blocks), parameters(any).types(), CURSOR_OPT_GENERIC_PLAN);
+        found = plans_.emplace(key, std::move(prepared)).first;
+    }
+    ensure_tid_plan(found->second);
+    return found->second;
+}
+
+void LeafStatements::forget() { plans_.clear(); }
+
+std::int64_t LeafStatements::remove(pg::Spi& spi, const WorkUnit& unit)
+{
+    const bool by_blocks = std::holds_alternative<core::BlockRange>(unit);
+    return static_cast<std::int64_t>(spi.execute(plan(spi, Kind::remove, by_blocks), parameters(unit)));
+}
+
+RowIds LeafStatements::lock(pg::Spi& spi, const WorkUnit& unit)
+{
+    const auto* blocks = std::get_if<core::BlockRange>(&unit);
+    RowIdCollector collector(blocks != nullptr ? most_rows(*blocks) : std::get<RowIds>(unit).size());
+    spi.stream(plan(spi, Kind::lock, blocks != nullptr), parameters(unit), collector, pg::Access::read_write);
+    return collector.take_sorted();
+}
+
+RowIds LeafStatements::collect(pg::Spi& spi, core::BlockRange blocks)
+{
+    RowIdCollector collector(most_rows(blocks));
+    spi.stream(plan(spi, Kind::collect, true), parameters(blocks), collector, pg::Access::read_write);
+    return collector.take_sorted();
+}
+
+LeftBehind LeafStatements::count_left(pg::Spi& spi, const WorkUnit& unit)
+{
+    const bool by_blocks = std::holds_alternative<core::BlockRange>(unit);
+    const pg::Rows rows = spi.run(plan(spi, Kind::count, by_blocks), parameters(unit));
+    return {pg::to_int64(rows[0][0]), pg::to_int64(rows[0][1])};
+}
+
+std::vector<std::string> LeafStatements::sample_left(pg::Spi& spi, core::BlockRange blocks, bool blocked)
+{
+    std::vector<std::string> keys;
+    const pg::Plan& statement = plan(spi, blocked ? Kind::sample_blocked : Kind::sample_other, true);
+    for (const std::vector<pg::Cell>& row : spi.run(statement, parameters(blocks)))
+        keys.push_back(pg::to_text(row[0]));
+    return keys;
+}
+
+std::vector<Oid> leaf_tables(Oid target)
+{
+    if (pg_call([&] { return get_rel_relkind(target); }) != RELKIND_PARTITIONED_TABLE)
+        return {target};
+    List* all = pg_call([&] { return find_all_inheritors(target, AccessShareLock, nullptr); });
+    std::vector<Oid> leaves;
+    const ListCell* cell = nullptr;
+    foreach (cell, all) {
+        const Oid relation = lfirst_oid(cell);
+        if (pg_call([&] { return get_rel_relkind(relation); }) == RELKIND_RELATION)
+            leaves.push_back(relation);
+    }
+    return leaves;
+}
+
+std::uint32_t block_count(Oid leaf)
+{
+    return pg_call([&] {
+        Relation relation = table_open(leaf, AccessShareLock);
+        const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
+        table_close(relation, AccessShareLock);
+        return blocks;
+    });
+}
+
+} // namespace pgcleanup

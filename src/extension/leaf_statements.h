@@ -1,0 +1,64 @@
+// The statements of a run on one leaf table, composed once and kept prepared. All of them name ONLY the leaf: a row id is
+// unique only there.
+#pragma once
+
+#include "core/block_ranges.h"
+#include "extension/eligibility.h"
+#include "extension/row_ids.h"
+
+#include <map>
+#include <variant>
+
+namespace pgcleanup {
+
+// What one batch covers: whole blocks, or given rows.
+using WorkUnit = std::variant<core::BlockRange, RowIds>;
+
+// How many of a unit's rows are still eligible, and how many of those a reference blocks.
+struct LeftBehind {
+    std::int64_t rows = 0;
+    std::int64_t blocked = 0;
+};
+
+class LeafStatements {
+public:
+    // `owner`: who runs them; what he cannot read is not probed for references.
+    LeafStatements(const Policy& policy, const Eligibility& eligibility, Oid leaf, Oid owner);
+
+    Oid leaf() const noexcept { return leaf_; }
+    // True when some constraint can block a row, so that rows may stay behind without being locked.
+    bool has_blockers() const noexcept { return not_referenced_ != "true"; }
+
+    // Each needs an open Spi in an OwnerTransaction. Age and condition are tested in the statement itself.
+    std::int64_t remove(pg::Spi& spi, const WorkUnit& unit);
+    // Locks what it can without waiting.
+    RowIds lock(pg::Spi& spi, const WorkUnit& unit);
+    // Eligible rows that nothing blocks, as of now, without locking.
+    RowIds collect(pg::Spi& spi, core::BlockRange blocks);
+    LeftBehind count_left(pg::Spi& spi, const WorkUnit& unit);
+    // The keys of a few rows that are still eligible, as JSON text: the primary key, or the row id.
+    std::vector<std::string> sample_left(pg::Spi& spi, core::BlockRange blocks, bool blocked);
+
+    // Forgets the plans, after a definition changed.
+    void forget();
+
+private:
+    enum class Kind { remove, lock, collect, count, sample_blocked, sample_other };
+    std::string compose(Kind kind, bool by_blocks) const;
+    const pg::Plan& plan(pg::Spi& spi, Kind kind, bool by_blocks);
+    pg::Parameters parameters(const WorkUnit& unit) const;
+    std::string key_expression() const;
+
+    const Eligibility& eligibility_;
+    Oid leaf_;
+    std::string name_;
+    std::string not_referenced_;
+    std::map<std::pair<Kind, bool>, pg::Plan> plans_;
+};
+
+// The heap tables to work on: the target itself, or the leaf partitions of a partitioned one.
+std::vector<Oid> leaf_tables(Oid target);
+// Blocks of a table's main fork now.
+std::uint32_t block_count(Oid leaf);
+
+} // namespace pgcleanup

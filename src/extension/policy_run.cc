@@ -1,0 +1,218 @@
+#include "extension/policy_run.h"
+
+#include "extension/run_checks.h"
+#include "extension/leaf_run.h"
+#include "extension/policy_state.h"
+#include "extension/row_width.h"
+#include "extension/settings.h"
+
+namespace pgcleanup {
+
+using pg::concat;
+using pg::pg_call;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+namespace {
+
+// What is fixed before the first batch.
+struct RunPlan {
+    AgeWindow window;
+    std::optional<TimestampTz> cutoff;
+    std::vector<Oid> leaves;
+    std::string fingerprint;
+    double row_width = 0;
+};
+
+struct Outcome {
+    std::string status = "succeeded";
+    std::string message;
+};
+
+class PolicyRun {
+public:
+    PolicyRun(const OwnerSession& session, const TaskChannel& channel, const Policy& policy)
+        : session_(session), channel_(channel), request_(channel.state().request), policy_(policy),
+          record_(pg_extension(), request_.run_id, policy), lock_timeout_(request_.lock_timeout_ms)
+    {
+    }
+
+    void execute();
+
+private:
+    static pg::Extension pg_extension();
+    RunPlan prepare();
+    void check_ready() const;
+    void check_guard() const;
+    void check_breaker(const Eligibility& eligibility, std::span<const Oid> leaves) const;
+    Outcome run_leaves(const RunPlan& plan);
+    void run_leaf(const RunContext& context, const Eligibility& eligibility, Oid leaf, RunLimits& limits);
+    void begin_record();
+    void finish_record(const Outcome& outcome);
+    template <class Work>
+    auto in_transaction(Work&& work);
+
+    const OwnerSession& session_;
+    const TaskChannel& channel_;
+    const TaskRequest request_;
+    const Policy& policy_;
+    RunRecord record_;
+    SkippedReasons skipped_;
+    milliseconds lock_timeout_;
+};
+
+// The extension as it is now; the worker's transactions are the caller's.
+pg::Extension PolicyRun::pg_extension()
+{
+    pg::WorkerTransaction transaction;
+    pg::Extension found = pg::extension();
+    transaction.commit();
+    return found;
+}
+
+template <class Work>
+auto PolicyRun::in_transaction(Work&& work)
+{
+    OwnerTransaction transaction(session_, lock_timeout_);
+    if constexpr (std::is_void_v<decltype(work())>) {
+        work();
+        transaction.commit();
+    } else {
+        auto result = work();
+        transaction.commit();
+        return result;
+    }
+}
+
+void PolicyRun::check_ready() const
+{
+    const PolicyState state = policy_state(policy_, true);
+    if (state.condition != PolicyCondition::ready)
+        throw RunStopped{"failed", concat("the policy is ", state_name(state.condition), ": ", state.reason)};
+}
+
+void PolicyRun::check_guard() const
+{
+    if (!policy_.guard)
+        return;
+    const GuardResult guard = evaluate_guard(*policy_.guard);
+    if (!guard.is_true)
+        throw RunStopped{"skipped", guard.reason};
+}
+
+void PolicyRun::check_breaker(const Eligibility& eligibility, std::span<const Oid> leaves) const
+{
+    if (request_.force)
+        return;
+    const std::optional<std::string> refusal = breaker_refusal(policy_, eligibility, leaves);
+    if (refusal)
+        throw RunStopped{"failed", *refusal};
+}
+
+RunPlan PolicyRun::prepare()
+{
+    RunPlan plan;
+    check_ready();
+    plan.cutoff = request_.as_of.get();
+    if (!plan.cutoff)
+        plan.cutoff = cutoff_at(policy_, request_.start, request_.retain_text());
+    plan.window = {plan.cutoff.value_or(request_.start), request_.age_from.get(), request_.age_to.get()};
+    plan.leaves = leaf_tables(policy_.target);
+    plan.fingerprint = fingerprint(policy_);
+    {
+        pg::Spi spi;
+        plan.row_width = average_row_bytes(spi, policy_.target);
+    }
+    return plan;
+}
+
+void PolicyRun::begin_record()
+{
+    in_transaction([this] { record_.begin(); });
+    record_.committed();
+}
+
+void PolicyRun::run_leaf(const RunContext& context, const Eligibility& eligibility, Oid leaf, RunLimits& limits)
+{
+    const Strategy strategy = in_transaction([&] { return choose_strategy(eligibility, leaf); });
+    const auto run = in_transaction(
+        [&] { return std::make_unique<LeafRun>(context, eligibility, leaf, limits, skipped_); });
+    try {
+        run->walk(strategy);
+    } catch (const RunStopped& stopped) {
+        if (stopped.status == "partial")
+            run->finish(false);
+        throw;
+    }
+    run->finish(true);
+}
+
+Outcome PolicyRun::run_leaves(const RunPlan& plan)
+{
+    DefinitionWatch watch;
+    const auto eligibility = in_transaction([&] {
+        check_guard();
+        auto made = std::make_unique<Eligibility>(policy_, plan.window);
+        check_breaker(*made, plan.leaves);
+        record_.set_plan(strategy_of_target(*made, plan.leaves), [&] {
+            std::int64_t blocks = 0;
+            for (const Oid leaf : plan.leaves)
+                blocks += block_count(leaf);
+            return blocks;
+        }(), "block");
+        return made;
+    });
+    record_.committed();
+    RunLimits limits;
+    limits.rows_left = request_.max_rows.get();
+    if (request_.max_microseconds.is_set)
+        limits.stop_at = pg::elapsed_clock() + microseconds(request_.max_microseconds.value);
+    limits.failing_rows_left = static_cast<std::int32_t>(max_failing_rows());
+    const RunContext context{request_, channel_.state(), session_, policy_,     plan.fingerprint,
+                             watch,    record_,          lock_timeout_, plan.row_width};
+    for (const Oid leaf : plan.leaves)
+        run_leaf(context, *eligibility, leaf, limits);
+    return {};
+}
+
+void PolicyRun::execute()
+{
+    Outcome outcome;
+    begin_record();
+    try {
+        const RunPlan plan = in_transaction([this] { return prepare(); });
+        in_transaction([&] { record_.set_cutoff(plan.cutoff); });
+        record_.committed();
+        outcome = run_leaves(plan);
+    } catch (const RunStopped& stopped) {
+        record_.rolled_back();
+        outcome = {stopped.status, stopped.message};
+    } catch (const pg::PgError& error) {
+        record_.rolled_back();
+        pg::log_error(LOG, concat("pg_cleanup run ", request_.run_id, ", policy \"", policy_.name, "\", table ",
+                                  policy_.target_name, ": "),
+                      error);
+        outcome = {error.is_cancel() ? "cancelled" : "failed",
+                   concat(error.fields().message, error.fields().hint.empty() ? "" : " Hint: ", error.fields().hint)};
+    }
+    if (outcome.status == "succeeded" && skipped_.total() > 0)
+        outcome = {"partial", concat(skipped_.total(), " rows were left behind; cleanup_audit says why")};
+    finish_record(outcome);
+}
+
+void PolicyRun::finish_record(const Outcome& outcome)
+{
+    const std::vector<SkippedRows> skipped = skipped_.list();
+    const std::string details =
+        concat(", \"condition\": ", policy_.condition ? json_string(*policy_.condition) : std::string("null"));
+    in_transaction([&] { record_.finish(outcome.status, outcome.message, skipped, details); });
+}
+
+} // namespace
+
+void run_policy(const OwnerSession& session, const TaskChannel& channel, const Policy& policy)
+{
+    PolicyRun(session, channel, policy).execute();
+}
+
+} // namespace pgcleanup

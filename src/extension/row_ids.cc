@@ -1,0 +1,46 @@
+#include "extension/row_ids.h"
+
+namespace pgcleanup {
+
+bool RowIdCollector::pg_row(TupleTableSlot* slot)
+{
+    if (ids_.size() == ids_.capacity()) {
+        overflowed_ = true;
+        return false;
+    }
+    bool is_null = false;
+    ids_.push_back(*reinterpret_cast<ItemPointer>(DatumGetPointer(slot_getattr(slot, 1, &is_null))));
+    if (slot->tts_tupleDescriptor->natts < 2)
+        return true;
+    const Datum key = slot_getattr(slot, 2, &is_null);
+    const FormData_pg_attribute* attribute = TupleDescAttr(slot->tts_tupleDescriptor, 1);
+    key_by_value_ = attribute->attbyval;
+    if (key_by_value_)
+        key_ = key;
+    else
+        std::copy_n(DatumGetPointer(key), std::min<int>(attribute->attlen, key_bytes_.size()), key_bytes_.data());
+    return true;
+}
+
+RowIds RowIdCollector::take_sorted()
+{
+    std::sort(ids_.begin(), ids_.end(), [](const ItemPointerData& left, const ItemPointerData& right) {
+        return ItemPointerCompare(const_cast<ItemPointer>(&left), const_cast<ItemPointer>(&right)) < 0;
+    });
+    return std::move(ids_);
+}
+
+Datum row_id_array(std::span<const ItemPointerData> ids)
+{
+    std::vector<Datum> datums;
+    datums.reserve(ids.size());
+    for (const ItemPointerData& id : ids)
+        datums.push_back(PointerGetDatum(&id));
+    Datum* data = datums.data();
+    const int count = static_cast<int>(datums.size());
+    return pg::pg_call([&] {
+        return PointerGetDatum(construct_array(data, count, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT));
+    });
+}
+
+} // namespace pgcleanup

@@ -1,0 +1,413 @@
+#include "extension/run_coordinator.h"
+
+#include "core/backoff.h"
+#include "extension/audit.h"
+#include "extension/history.h"
+#include "extension/liveness.h"
+#include "extension/run_record.h"
+#include "extension/settings.h"
+#include "pg/text.h"
+
+namespace pgcleanup {
+
+using pg::AsExtensionOwner;
+using pg::concat;
+using pg::Parameters;
+using pg::pg_call;
+using pg::Spi;
+using pg::WorkerTransaction;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr milliseconds poll_interval{500};
+constexpr milliseconds slot_pause{100};
+constexpr milliseconds longest_slot_pause{1000};
+constexpr int slot_attempts = 8;
+
+constexpr const char* insert_run_sql = R"(
+INSERT INTO @extschema@.cleanup_runs (trigger, forced, requested_by, request, started_at, status, worker_pid)
+VALUES ('manual', $1, $2, $3::jsonb, $4, 'running', $5) RETURNING run_id)";
+
+constexpr const char* adopt_run_sql = R"(
+UPDATE @extschema@.cleanup_runs SET worker_pid = $2 WHERE run_id = $1)";
+
+constexpr const char* other_run_sql = R"(
+SELECT r.run_id FROM pg_locks AS l JOIN @extschema@.cleanup_runs AS r ON r.worker_pid = l.pid AND r.status = 'running'
+WHERE l.locktype = 'object' AND l.granted AND l.classid = $1 AND l.objid = $2 AND l.objsubid = $3 LIMIT 1)";
+
+constexpr const char* refusal_sql = R"(
+INSERT INTO @extschema@.cleanup_run_targets (run_id, policy, table_name, kind, action, status, message, finished_at)
+VALUES ($1, $2, $3, 'target', $4, $5, $6, clock_timestamp()))";
+
+constexpr const char* close_sql = R"(
+UPDATE @extschema@.cleanup_run_targets
+SET status = $3, message = coalesce(message, $4), finished_at = clock_timestamp()
+WHERE run_id = $1 AND policy = $2 AND status = 'running')";
+
+constexpr const char* has_target_sql = R"(
+SELECT FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND policy = $2 AND kind = 'target')";
+
+constexpr const char* result_sql = R"(
+SELECT run_id, policy, NULL, action, status, rows, dependent_rows, files_queued, row_bytes, batches, skipped_rows,
+       finished_at - started_at, message
+FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND policy = $2 AND kind = 'target')";
+
+// All statuses equal: that one. A run in which something failed, was cancelled or interrupted is not `succeeded`.
+constexpr const char* finish_run_sql = R"(
+UPDATE @extschema@.cleanup_runs AS r
+SET finished_at = clock_timestamp(), worker_pid = NULL, message = $3, status = coalesce($2, (
+  SELECT CASE WHEN count(*) = 0 THEN 'succeeded'
+              WHEN count(DISTINCT t.status) = 1 THEN min(t.status)
+              WHEN bool_or(t.status = 'interrupted') THEN 'interrupted'
+              WHEN bool_or(t.status = 'cancelled') THEN 'cancelled'
+              ELSE 'partial' END
+  FROM @extschema@.cleanup_run_targets AS t WHERE t.run_id = r.run_id AND t.kind = 'target'))
+WHERE r.run_id = $1 AND r.status = 'running')";
+
+// A cancel reaches this process as a flag; its own short statements are not what should be cancelled.
+class HoldCancel {
+public:
+    HoldCancel() noexcept { HOLD_CANCEL_INTERRUPTS(); }
+    ~HoldCancel()
+    {
+        // An error has reset the counter already (elog.c, errfinish).
+        if (QueryCancelHoldoffCount > 0)
+            RESUME_CANCEL_INTERRUPTS();
+    }
+    HoldCancel(const HoldCancel&) = delete;
+    HoldCancel& operator=(const HoldCancel&) = delete;
+};
+
+// One transaction of bookkeeping.
+template <class Work>
+auto in_bookkeeping(const pg::Extension& extension, Work&& work)
+{
+    const HoldCancel hold;
+    WorkerTransaction transaction;
+    if constexpr (std::is_void_v<decltype(work(std::declval<Spi&>()))>) {
+        {
+            const AsExtensionOwner owner(extension);
+            Spi spi;
+            work(spi);
+        }
+        transaction.commit();
+    } else {
+        auto result = [&] {
+            const AsExtensionOwner owner(extension);
+            Spi spi;
+            return work(spi);
+        }();
+        transaction.commit();
+        return result;
+    }
+}
+
+std::string request_json(const TaskRequest& request)
+{
+    std::string json = "{";
+    const auto add = [&](const char* key, const std::string& value) {
+        json.append(json.size() > 1 ? ", " : "").append(concat("\"", key, "\": ", value));
+    };
+    if (request.policy_id != 0)
+        add("policy_id", std::to_string(request.policy_id));
+    if (request.retain_text())
+        add("retain", concat("\"", *request.retain_text(), "\""));
+    if (request.max_rows.is_set)
+        add("max_rows", std::to_string(request.max_rows.value));
+    if (request.max_microseconds.is_set)
+        add("max_microseconds", std::to_string(request.max_microseconds.value));
+    add("wait", request.wait ? "true" : "false");
+    return json.append("}");
+}
+
+} // namespace
+
+RunCoordinator::RunCoordinator(const TaskChannel& channel) : channel_(channel), request_(channel.state().request)
+{
+    WorkerTransaction transaction;
+    extension_ = pg::extension();
+    anchor_ = pg::lock_anchor(extension_.schema);
+    transaction.commit();
+}
+
+void RunCoordinator::execute()
+{
+    if (!begin())
+        return;
+    std::optional<std::string> message;
+    try {
+        in_bookkeeping(extension_, [this](Spi& spi) { mark_dead_runs(spi, extension_); });
+        for (const Policy& policy : policies_to_run()) {
+            look_for_ending();
+            if (ending_ != Ending::none)
+                break;
+            run_one(policy);
+        }
+    } catch (const pg::PgError& error) {
+        pg::log_error(LOG, concat("pg_cleanup run ", run_id_, ": "), error);
+        message = error.fields().message;
+        channel_.send(MessageKind::error, error_cells(error));
+        // The abort released the session locks; without them others may take this run for dead, which it now is.
+        ending_ = ending_ == Ending::none ? Ending::interrupted : ending_;
+    }
+    finish(message);
+}
+
+bool RunCoordinator::begin()
+{
+    run_id_ = request_.run_id;
+    if (request_.wait)
+        insert_run();
+    else if (!wait_for_caller())
+        return false;
+    pg_atomic_write_u64(&channel_.state().run_id, static_cast<std::uint64_t>(run_id_));
+    pg_atomic_write_u32(&channel_.state().alive, 1);
+    return true;
+}
+
+void RunCoordinator::insert_run()
+{
+    run_id_ = in_bookkeeping(extension_, [this](Spi& spi) {
+        const std::int64_t id = pg::to_int64(spi.run(pg::in_extension_schema(insert_run_sql, extension_),
+                                                     Parameters()
+                                                         .boolean(request_.force)
+                                                         .name(pg::role_name(request_.requested_by))
+                                                         .text(request_json(request_))
+                                                         .timestamp(request_.start)
+                                                         .int4(MyProcPid))[0][0]);
+        // Before the row can be seen, so that nobody finds it running and dead.
+        pg::LockTag(anchor_, pg::LockKind::run_alive, static_cast<uint32>(id)).try_lock(ShareLock, true);
+        return id;
+    });
+}
+
+bool RunCoordinator::wait_for_caller()
+{
+    // The caller has inserted the run's row in his transaction, which must end before it can be seen.
+    pg::LockTag(anchor_, pg::LockKind::run_alive, static_cast<uint32>(run_id_)).try_lock(ShareLock, true);
+    pg_atomic_write_u32(&channel_.state().alive, 1);
+    {
+        WorkerTransaction transaction;
+        pg_call([this] { XactLockTableWait(request_.caller_xid, nullptr, nullptr, XLTW_None); });
+        transaction.commit();
+    }
+    return in_bookkeeping(extension_, [this](Spi& spi) {
+        return spi.run(pg::in_extension_schema(adopt_run_sql, extension_), Parameters().int8(run_id_).int4(MyProcPid))
+                   .processed() == 1;
+    });
+}
+
+std::vector<Policy> RunCoordinator::policies_to_run()
+{
+    return in_bookkeeping(extension_, [this](Spi& spi) {
+        std::vector<Policy> chosen;
+        for (Policy& policy : all_policies(spi, extension_)) {
+            const bool is_wanted = request_.policy_id == 0 ? policy.enabled : policy.id == request_.policy_id;
+            if (is_wanted && may_manage(policy, request_.requested_by))
+                chosen.push_back(std::move(policy));
+        }
+        return chosen;
+    });
+}
+
+void RunCoordinator::run_one(const Policy& policy)
+{
+    if (!OidIsValid(policy.target)) {
+        record_refusal(policy, "failed", concat("the policy is unbound: table ", policy.target_name, " is not there"));
+        send_result(policy);
+        return;
+    }
+    RelationLocks locks(anchor_);
+    const std::optional<std::int64_t> busy = in_bookkeeping(extension_, [&](Spi& spi) -> std::optional<std::int64_t> {
+        const std::optional<Oid> held = locks.take(touched_relations(policy));
+        if (!held)
+            return std::nullopt;
+        const pg::Rows rows = spi.run(pg::in_extension_schema(other_run_sql, extension_),
+                                      Parameters().oid(anchor_).oid(*held).int4(
+                                          static_cast<std::int32_t>(pg::LockKind::relation_run)));
+        return rows.empty() ? 0 : pg::to_int64(rows[0][0]);
+    });
+    if (busy)
+        record_refusal(policy, "skipped", concat("run ", *busy, " is working on one of its tables"));
+    else
+        run_in_worker(policy);
+    send_result(policy);
+}
+
+void RunCoordinator::run_in_worker(const Policy& policy)
+{
+    Worker worker = start_worker(policy);
+    wait_for_worker(worker, policy);
+    std::string message = "the worker ended before its work was done; the server's log says why";
+    if (worker_error_)
+        message = worker_error_->fields().message;
+    close_unfinished(policy, message);
+    worker_error_.reset();
+}
+
+Worker RunCoordinator::start_worker(const Policy& policy)
+{
+    TaskRequest task = request_;
+    task.kind = TaskKind::run_policy;
+    task.run_id = run_id_;
+    task.policy_id = policy.id;
+    {
+        WorkerTransaction transaction;
+        task.owner = pg_call([&] {
+            HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(policy.target));
+            if (!HeapTupleIsValid(tuple))
+                return InvalidOid;
+            const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+            ReleaseSysCache(tuple);
+            return owner;
+        });
+        task.connection = connection_for(task.owner);
+        transaction.commit();
+    }
+    core::Backoff backoff(slot_pause, longest_slot_pause, slot_attempts);
+    for (;;) {
+        try {
+            return Worker::start(WorkerKind::owner, task, concat("pg_cleanup run ", run_id_, ": ", policy.name));
+        } catch (const pg::PgError& error) {
+            const std::optional<milliseconds> pause = backoff.next();
+            if (error.sqlstate() != ERRCODE_CONFIGURATION_LIMIT_EXCEEDED || !pause)
+                throw;
+            const HoldCancel hold;
+            pg::wait_for_latch(*pause);
+        }
+    }
+}
+
+void RunCoordinator::wait_for_worker(Worker& worker, const Policy& /*policy*/)
+{
+    for (;;) {
+        bool closed = false;
+        while (const std::optional<Message> message = worker.channel().receive(closed)) {
+            if (message->kind == MessageKind::error)
+                worker_error_ = error_of_cells(message->cells);
+        }
+        if (!worker.is_running())
+            break;
+        look_for_ending();
+        pass_ending_on(worker);
+        const HoldCancel hold;
+        pg::wait_for_latch(poll_interval);
+    }
+    worker.release();
+}
+
+void RunCoordinator::look_for_ending()
+{
+    if (ShutdownRequestPending) {
+        ending_ = Ending::interrupted;
+    } else if (ending_ == Ending::none) {
+        const bool caller_wants = pg_atomic_read_u32(&channel_.state().cancel_requested) != 0;
+        const bool caller_left = request_.wait && pg_atomic_read_u32(&channel_.state().asker_gone) != 0;
+        if (caller_wants || caller_left || QueryCancelPending)
+            ending_ = Ending::cancelled;
+    }
+    QueryCancelPending = false;
+}
+
+void RunCoordinator::pass_ending_on(Worker& worker)
+{
+    if (ending_ == Ending::none)
+        return;
+    if (ending_ == Ending::interrupted) {
+        worker.terminate();
+        return;
+    }
+    if (!ending_passed_on_) {
+        worker.cancel();
+        ending_passed_on_ = true;
+        terminate_at_ = pg::elapsed_clock() + cancel_grace();
+    } else if (pg::elapsed_clock() >= terminate_at_) {
+        // Owner code can swallow a cancel (EXCEPTION WHEN query_canceled), but not a termination.
+        worker.terminate();
+    }
+}
+
+void RunCoordinator::record_refusal(const Policy& policy, const std::string& status, const std::string& message)
+{
+    in_bookkeeping(extension_, [&](Spi& spi) {
+        spi.run(pg::in_extension_schema(refusal_sql, extension_), Parameters()
+                                                                      .int8(run_id_)
+                                                                      .text(policy.name)
+                                                                      .text(policy.target_name)
+                                                                      .text(policy.action)
+                                                                      .text(status)
+                                                                      .text(message));
+        write_audit(spi, extension_,
+                    {.event = "run",
+                     .policy = policy.name,
+                     .run_id = run_id_,
+                     .target = policy.target_name,
+                     .rows = 0,
+                     .details = concat("{\"status\": ", json_string(status), ", \"message\": ", json_string(message), "}")});
+    });
+}
+
+void RunCoordinator::close_unfinished(const Policy& policy, const std::string& message)
+{
+    const std::string status = ending_ == Ending::cancelled ? "cancelled" : "interrupted";
+    const bool had_begun = in_bookkeeping(extension_, [&](Spi& spi) {
+        const pg::Rows closed =
+            spi.run(pg::in_extension_schema(close_sql, extension_),
+                    Parameters().int8(run_id_).text(policy.name).text(status).text(message));
+        if (closed.processed() > 0)
+            write_audit(spi, extension_,
+                        {.event = "run",
+                         .policy = policy.name,
+                         .run_id = run_id_,
+                         .target = policy.target_name,
+                         .details = concat("{\"status\": ", json_string(status), ", \"message\": ",
+                                           json_string(message), "}")});
+        return !spi.run(pg::in_extension_schema(has_target_sql, extension_),
+                        Parameters().int8(run_id_).text(policy.name))
+                    .empty();
+    });
+    if (!had_begun)
+        record_refusal(policy, ending_ == Ending::none ? "failed" : status, message);
+}
+
+void RunCoordinator::send_result(const Policy& policy)
+{
+    if (!request_.wait)
+        return;
+    const pg::Rows rows = in_bookkeeping(extension_, [&](Spi& spi) {
+        return spi.run(pg::in_extension_schema(result_sql, extension_),
+                       Parameters().int8(run_id_).text(policy.name));
+    });
+    for (std::vector<pg::Cell> row : rows) {
+        row.at(2) = std::to_string(policy.target);
+        channel_.send(MessageKind::row, row);
+    }
+}
+
+void RunCoordinator::finish(const std::optional<std::string>& message)
+{
+    std::optional<std::string> status;
+    if (ending_ == Ending::cancelled)
+        status = "cancelled";
+    if (ending_ == Ending::interrupted)
+        status = message ? "failed" : "interrupted";
+    in_bookkeeping(extension_, [&](Spi& spi) {
+        spi.run(pg::in_extension_schema(finish_run_sql, extension_),
+                Parameters().int8(run_id_).text(status).text(message));
+    });
+    if (ending_ == Ending::none)
+        prune();
+}
+
+void RunCoordinator::prune() const
+{
+    const std::optional<std::chrono::minutes> retain = history_retain();
+    if (!retain)
+        return;
+    const TimestampTz before = pg::now() - std::chrono::microseconds(*retain).count();
+    while (in_bookkeeping(extension_, [&](Spi& spi) { return prune_history(spi, extension_, before); })) {
+    }
+}
+
+} // namespace pgcleanup

@@ -1,0 +1,49 @@
+// One run, from its first row in cleanup_runs to its last: which policies, one after the other, each in a worker of its own
+// as the target's owner. This process runs no owner code, so the locks that it holds stay held.
+#pragma once
+
+#include "extension/policy.h"
+#include "extension/relation_locks.h"
+#include "extension/worker_launch.h"
+#include "pg/lock_tag.h"
+#include "pg/transaction.h"
+
+namespace pgcleanup {
+
+class RunCoordinator {
+public:
+    explicit RunCoordinator(const TaskChannel& channel);
+    // Returns when the run is over and written down. Throws PgError when the run could not even begin or be recorded.
+    void execute();
+
+private:
+    enum class Ending { none, cancelled, interrupted };
+
+    bool begin();
+    bool wait_for_caller();
+    void insert_run();
+    std::vector<Policy> policies_to_run();
+    void run_one(const Policy& policy);
+    void run_in_worker(const Policy& policy);
+    Worker start_worker(const Policy& policy);
+    void wait_for_worker(Worker& worker, const Policy& policy);
+    void look_for_ending();
+    void pass_ending_on(Worker& worker);
+    void record_refusal(const Policy& policy, const std::string& status, const std::string& message);
+    void close_unfinished(const Policy& policy, const std::string& message);
+    void send_result(const Policy& policy);
+    void finish(const std::optional<std::string>& message);
+    void prune() const;
+
+    const TaskChannel& channel_;
+    TaskRequest request_;
+    pg::Extension extension_;
+    Oid anchor_ = InvalidOid;
+    std::int64_t run_id_ = 0;
+    Ending ending_ = Ending::none;
+    bool ending_passed_on_ = false;
+    std::chrono::microseconds terminate_at_{};
+    std::optional<pg::PgError> worker_error_;
+};
+
+} // namespace pgcleanup

@@ -1,0 +1,304 @@
+// cleanup_run and cleanup_cancel.
+#include "extension/audit.h"
+#include "extension/leaf_statements.h"
+#include "extension/owner_session.h"
+#include "extension/policy_state.h"
+#include "extension/run_caller.h"
+#include "extension/run_record.h"
+#include "extension/settings.h"
+#include "extension/transaction_rules.h"
+#include "pg/lock_tag.h"
+#include "pg/result_set.h"
+#include "pg/text.h"
+#include "extension/eligibility.h"
+
+#include <csignal>
+
+extern "C" {
+PG_FUNCTION_INFO_V1(cleanup_run);
+PG_FUNCTION_INFO_V1(cleanup_cancel);
+}
+
+namespace pgcleanup {
+
+namespace {
+
+using pg::concat;
+using pg::Parameters;
+using pg::pg_call;
+
+constexpr const char* every_policy = "*";
+
+// The arguments of cleanup_run, as they were given.
+struct RunArguments {
+    std::string policy;
+    std::optional<std::string> retain;
+    std::optional<TimestampTz> age_from;
+    std::optional<TimestampTz> age_to;
+    std::optional<std::int64_t> max_rows;
+    std::optional<std::int64_t> max_microseconds;
+    std::optional<TimestampTz> as_of;
+    bool force = false;
+    bool wait = true;
+};
+
+[[noreturn]] void refuse(std::string message, std::string detail, std::string hint)
+{
+    pg::raise({.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
+               .message = std::move(message),
+               .detail = std::move(detail),
+               .hint = std::move(hint)});
+}
+
+std::optional<TimestampTz> time_argument(FunctionCallInfo fcinfo, int n)
+{
+    if (PG_ARGISNULL(n))
+        return std::nullopt;
+    const TimestampTz time = PG_GETARG_TIMESTAMPTZ(n);
+    if (TIMESTAMP_NOT_FINITE(time))
+        refuse("a time for cleanup_run must be finite", "", "Leave the argument out for no limit.");
+    return time;
+}
+
+std::optional<std::int64_t> duration_argument(FunctionCallInfo fcinfo, int n)
+{
+    if (PG_ARGISNULL(n))
+        return std::nullopt;
+    const Interval* interval = PG_GETARG_INTERVAL_P(n);
+    const std::int64_t microseconds =
+        interval->time + (static_cast<std::int64_t>(interval->month) * DAYS_PER_MONTH + interval->day) * USECS_PER_DAY;
+    if (microseconds <= 0)
+        refuse("max_duration must be positive", concat("It is ", pg::output_text(PG_GETARG_DATUM(n), INTERVALOID), "."),
+               "Leave it out for no limit.");
+    return microseconds;
+}
+
+bool flag_argument(FunctionCallInfo fcinfo, int n, const char* name)
+{
+    if (PG_ARGISNULL(n))
+        pg::raise({.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED, .message = concat(name, " must be true or false, not NULL")});
+    return PG_GETARG_BOOL(n);
+}
+
+RunArguments run_arguments(FunctionCallInfo fcinfo)
+{
+    RunArguments arguments;
+    const std::optional<std::string> policy = pg::text_argument(fcinfo, 0);
+    if (!policy)
+        pg::raise({.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                   .message = "policy must not be NULL",
+                   .hint = "Name a policy, or leave the argument out to run every enabled one."});
+    arguments.policy = *policy;
+    if (!PG_ARGISNULL(1)) {
+        const pg::SettingsScope settings;
+        settings.set("IntervalStyle", "postgres");
+        arguments.retain = pg::output_text(PG_GETARG_DATUM(1), INTERVALOID);
+    }
+    arguments.age_from = time_argument(fcinfo, 2);
+    arguments.age_to = time_argument(fcinfo, 3);
+    if (!PG_ARGISNULL(4))
+        arguments.max_rows = PG_GETARG_INT64(4);
+    arguments.max_microseconds = duration_argument(fcinfo, 5);
+    arguments.as_of = time_argument(fcinfo, 6);
+    arguments.force = flag_argument(fcinfo, 7, "force");
+    arguments.wait = flag_argument(fcinfo, 8, "wait");
+    return arguments;
+}
+
+void check_limits(const RunArguments& arguments)
+{
+    if (arguments.max_rows && *arguments.max_rows < 1)
+        refuse("max_rows must be at least 1", concat("It is ", *arguments.max_rows, "."), "Leave it out for no limit.");
+    if (arguments.age_from && arguments.age_to && *arguments.age_from >= *arguments.age_to)
+        refuse("age_from must be before age_to", "", "Rows are taken when age_from <= age and age < age_to.");
+    const bool is_narrowed = arguments.retain || arguments.age_from || arguments.age_to || arguments.as_of;
+    if (is_narrowed && arguments.policy == every_policy)
+        refuse("retain, age_from, age_to and as_of need the name of a policy", "They mean something else for each policy.",
+               "Call cleanup_run once for each policy.");
+    if (arguments.retain && arguments.as_of)
+        refuse("retain and as_of cannot be given together", "Each of them decides the cutoff.", "Give one of them.");
+}
+
+// as_of takes the cutoff that a dry run showed. A later one than the policy's own would delete what should stay.
+void check_as_of(const RunArguments& arguments, const Policy& policy, TimestampTz start)
+{
+    if (!arguments.as_of)
+        return;
+    const std::optional<TimestampTz> cutoff = cutoff_at(policy, start, std::nullopt);
+    if (!cutoff)
+        refuse("as_of needs a policy with an age", concat("Policy \"", policy.name, "\" has only a condition."), "");
+    if (*arguments.as_of > *cutoff)
+        refuse("as_of is later than the policy's cutoff",
+               concat("as_of is the cutoff to use; that of policy \"", policy.name, "\" is now ",
+                      pg::output_text(TimestampTzGetDatum(*cutoff), TIMESTAMPTZOID), "."),
+               "Take as_of from the cutoff that cleanup_dry_run shows; to delete younger rows, give a shorter retain.");
+}
+
+std::vector<Policy> chosen_policies(const RunArguments& arguments, const pg::Extension& extension, Oid role)
+{
+    const pg::AsExtensionOwner owner(extension);
+    pg::Spi spi;
+    std::vector<Policy> chosen;
+    if (arguments.policy != every_policy) {
+        std::optional<Policy> policy = find_policy(spi, extension, arguments.policy);
+        if (!policy || !may_manage(*policy, role))
+            raise_unknown_policy(spi, extension, arguments.policy, role);
+        chosen.push_back(*std::move(policy));
+        return chosen;
+    }
+    for (Policy& policy : all_policies(spi, extension)) {
+        if (policy.enabled && may_manage(policy, role))
+            chosen.push_back(std::move(policy));
+    }
+    return chosen;
+}
+
+// A policy by its name must be able to run; with '*', what cannot is reported in its row.
+void check_named_policy(const Policy& policy)
+{
+    const PolicyState state = policy_state(policy);
+    if (state.condition == PolicyCondition::ready)
+        return;
+    if (state.condition == PolicyCondition::disabled)
+        pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                   .message = concat("policy \"", policy.name, "\" is disabled"),
+                   .hint = concat("SELECT cleanup_alter_policy(", pg::quote_literal(policy.name), ", enabled => true);")});
+    pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+               .message = concat("policy \"", policy.name, "\" on table ", policy.target_name, " is ",
+                                 state_name(state.condition)),
+               .detail = state.reason,
+               .hint = "Put the table's definition right, or declare the policy anew with cleanup_alter_policy."});
+}
+
+std::vector<Oid> tables_of(std::span<const Policy> policies)
+{
+    std::vector<Oid> tables;
+    for (const Policy& policy : policies) {
+        if (!OidIsValid(policy.target) || pg_call([&] { return get_rel_name(policy.target); }) == nullptr)
+            continue;
+        tables.push_back(policy.target);
+        if (pg_call([&] { return get_rel_relkind(policy.target); }) != RELKIND_PARTITIONED_TABLE)
+            continue;
+        List* leaves = pg_call([&] { return find_all_inheritors(policy.target, NoLock, nullptr); });
+        const ListCell* cell = nullptr;
+        foreach (cell, leaves)
+            tables.push_back(lfirst_oid(cell));
+    }
+    return tables;
+}
+
+TaskRequest request_of(const RunArguments& arguments, std::span<const Policy> policies, Oid role, TimestampTz start)
+{
+    TaskRequest request;
+    request.kind = TaskKind::run;
+    request.database = MyDatabaseId;
+    request.owner = BOOTSTRAP_SUPERUSERID;
+    request.policy_id = arguments.policy == every_policy ? 0 : policies.front().id;
+    request.requested_by = role;
+    request.start = start;
+    request.set_retain(arguments.retain);
+    request.as_of.set(arguments.as_of);
+    request.age_from.set(arguments.age_from);
+    request.age_to.set(arguments.age_to);
+    request.max_rows.set(arguments.max_rows);
+    request.max_microseconds.set(arguments.max_microseconds);
+    request.force = arguments.force;
+    request.wait = arguments.wait;
+    request.batch_target_ms = static_cast<std::int32_t>(batch_target().count());
+    request.lock_timeout_ms = static_cast<std::int32_t>(lock_timeout().count());
+    return request;
+}
+
+pg::Cell run_id_cell(std::int64_t run_id) { return std::to_string(run_id); }
+
+void run(FunctionCallInfo fcinfo)
+{
+    const pg::ResultSet results(fcinfo);
+    check_can_write("cleanup_run()");
+    const RunArguments arguments = run_arguments(fcinfo);
+    check_limits(arguments);
+    const pg::Extension extension = pg::extension();
+    const Oid role = GetUserId();
+    const TimestampTz start = pg::now();
+    const std::vector<Policy> policies = chosen_policies(arguments, extension, role);
+    if (policies.empty()) {
+        pg::notice(NOTICE, {.message = "there is no enabled policy that you may run",
+                            .hint = "Declare one with cleanup_add_policy."});
+        return;
+    }
+    if (arguments.policy != every_policy) {
+        check_named_policy(policies.front());
+        check_as_of(arguments, policies.front(), start);
+        cutoff_at(policies.front(), start, arguments.retain);
+    }
+    const TaskRequest request = request_of(arguments, policies, role, start);
+    if (arguments.wait) {
+        check_waiting_transaction(tables_of(policies));
+        run_and_wait(request, [&](const std::vector<pg::Cell>& row) { results.row(row); });
+        return;
+    }
+    const pg::Cell run_id = run_id_cell(start_run_at_commit(request, extension));
+    for (const Policy& policy : policies)
+        results.row({run_id, policy.name, std::to_string(policy.target), policy.action, "running", "0", "0", "0", "0", "0",
+                     "0", std::nullopt, "the run starts when this transaction commits; watch cleanup_progress"});
+}
+
+constexpr const char* find_run_sql = R"(
+SELECT r.status, r.requested_by, l.pid,
+       (SELECT array_agg(t.policy) FROM @extschema@.cleanup_run_targets AS t WHERE t.run_id = r.run_id)
+FROM @extschema@.cleanup_runs AS r
+LEFT JOIN pg_locks AS l ON l.pid = r.worker_pid AND l.locktype = 'object' AND l.granted AND l.classid = $2
+                       AND l.objid = (r.run_id & 4294967295)::oid AND l.objsubid = $3
+WHERE r.run_id = $1 LIMIT 1)";
+
+bool is_requester(const std::string& requested_by, Oid role)
+{
+    const Oid requester = pg_call([&] { return get_role_oid(requested_by.c_str(), true); });
+    return OidIsValid(requester) && pg_call([&] { return is_member_of_role(role, requester); });
+}
+
+bool cancel(FunctionCallInfo fcinfo)
+{
+    if (PG_ARGISNULL(0))
+        pg::raise({.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED, .message = "run_id must not be NULL"});
+    check_can_write("cleanup_cancel()");
+    const std::int64_t run_id = PG_GETARG_INT64(0);
+    const pg::Extension extension = pg::extension();
+    const Oid role = GetUserId();
+    const Oid anchor = pg::lock_anchor(extension.schema);
+    const pg::AsExtensionOwner owner(extension);
+    pg::Spi spi;
+    const pg::Rows rows = spi.run(pg::in_extension_schema(find_run_sql, extension),
+                                  Parameters().int8(run_id).oid(anchor).int4(
+                                      static_cast<std::int32_t>(pg::LockKind::run_alive)));
+    if (rows.empty())
+        pg::raise({.sqlstate = ERRCODE_UNDEFINED_OBJECT,
+                   .message = concat("there is no run ", run_id),
+                   .hint = "SELECT run_id, status FROM cleanup_runs ORDER BY run_id DESC;"});
+    if (!pg_call([&] { return superuser_arg(role); }) && !is_requester(pg::to_text(rows[0][1]), role))
+        pg::raise({.sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE,
+                   .message = concat("permission denied to cancel run ", run_id),
+                   .detail = concat("It was asked for by role ", pg::to_text(rows[0][1]), ".")});
+    if (pg::to_text(rows[0][0]) != "running" || !rows[0][2])
+        return false;
+    write_audit(spi, extension, {.event = "cancel", .run_id = run_id});
+    kill(static_cast<pid_t>(pg::to_int64(rows[0][2])), SIGINT);
+    return true;
+}
+
+} // namespace
+
+} // namespace pgcleanup
+
+Datum cleanup_run(PG_FUNCTION_ARGS)
+{
+    return pgcleanup::pg::pg_entry([&] {
+        pgcleanup::run(fcinfo);
+        return Datum(0);
+    });
+}
+
+Datum cleanup_cancel(PG_FUNCTION_ARGS)
+{
+    return pgcleanup::pg::pg_entry([&] { return BoolGetDatum(pgcleanup::cancel(fcinfo)); });
+}

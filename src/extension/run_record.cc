@@ -1,0 +1,259 @@
+#include "extension/run_record.h"
+
+#include "extension/audit.h"
+#include "pg/text.h"
+
+namespace pgcleanup {
+
+using pg::AsExtensionOwner;
+using pg::concat;
+using pg::Parameters;
+using pg::Spi;
+
+namespace {
+
+constexpr const char* insert_target_sql = R"(
+INSERT INTO @extschema@.cleanup_run_targets
+  (run_id, policy, table_name, kind, action, status)
+VALUES ($1, $2, $3, 'target', $4, 'running')
+RETURNING ctid)";
+
+constexpr const char* set_cutoff_sql = R"(
+UPDATE @extschema@.cleanup_run_targets SET cutoff = $2 WHERE ctid = $1 RETURNING ctid)";
+
+constexpr const char* set_plan_sql = R"(
+UPDATE @extschema@.cleanup_run_targets
+SET strategy = $2, total_units = $3, unit = $4, done_units = 0, updated_at = clock_timestamp()
+WHERE ctid = $1 RETURNING ctid)";
+
+constexpr const char* add_batch_sql = R"(
+UPDATE @extschema@.cleanup_run_targets
+SET rows = rows + $2, dependent_rows = dependent_rows + $3, batches = batches + 1, redone_batches = redone_batches + $4,
+    done_units = done_units + $5, row_bytes = round((rows + $2) * $6), updated_at = clock_timestamp(), waiting_for = NULL
+WHERE ctid = $1 RETURNING ctid)";
+
+constexpr const char* set_waiting_sql = R"(
+UPDATE @extschema@.cleanup_run_targets SET waiting_for = $2, updated_at = clock_timestamp()
+WHERE ctid = $1 RETURNING ctid)";
+
+constexpr const char* add_dependent_sql = R"(
+INSERT INTO @extschema@.cleanup_run_targets AS t
+  (run_id, policy, table_name, kind, action, status, rows, changed_rows, batches)
+VALUES ($1, $2, $3, 'dependent', $4, 'running', $5, $6, 1)
+ON CONFLICT (run_id, policy, table_name) DO UPDATE
+SET rows = t.rows + excluded.rows, changed_rows = t.changed_rows + excluded.changed_rows, batches = t.batches + 1,
+    updated_at = clock_timestamp())";
+
+constexpr const char* control_sql = R"(
+SELECT p.enabled, p.xmin::text, (SELECT s.reason FROM @extschema@.cleanup_pauses AS s WHERE s.resumed_at IS NULL LIMIT 1)
+FROM (SELECT) AS one LEFT JOIN @extschema@.cleanup_policies AS p ON p.policy_id = $1)";
+
+constexpr const char* finish_sql = R"(
+UPDATE @extschema@.cleanup_run_targets
+SET status = $2, message = $3, skipped_rows = skipped_rows + $4, finished_at = clock_timestamp(),
+    updated_at = clock_timestamp(), waiting_for = NULL
+WHERE ctid = $1 RETURNING ctid, rows, dependent_rows, row_bytes, batches, cutoff)";
+
+constexpr const char* finish_dependents_sql = R"(
+UPDATE @extschema@.cleanup_run_targets SET status = $3, finished_at = clock_timestamp()
+WHERE run_id = $1 AND policy = $2 AND kind = 'dependent')";
+
+std::int64_t dependent_total(std::span<const DependentChange> dependents)
+{
+    std::int64_t total = 0;
+    for (const DependentChange& change : dependents)
+        total += change.deleted + change.changed;
+    return total;
+}
+
+ItemPointerData row_id_of(const pg::Cell& cell)
+{
+    const std::string text = pg::to_text(cell);
+    const Datum value = pg::input_value(text, TIDOID);
+    return *reinterpret_cast<ItemPointer>(DatumGetPointer(value));
+}
+
+} // namespace
+
+std::string json_string(std::string_view text)
+{
+    std::string quoted = "\"";
+    for (const char character : text) {
+        if (character == '"' || character == '\\')
+            quoted.push_back('\\');
+        if (static_cast<unsigned char>(character) < 0x20)
+            quoted.push_back(' ');
+        else
+            quoted.push_back(character);
+    }
+    return quoted.append("\"");
+}
+
+std::string skipped_json(std::span<const SkippedRows> skipped)
+{
+    std::string json = "[";
+    for (const SkippedRows& group : skipped) {
+        std::string samples;
+        for (const std::string& sample : group.samples)
+            samples.append(samples.empty() ? "" : ", ").append(sample);
+        json.append(json.size() > 1 ? ", " : "")
+            .append(concat("{\"reason\": ", json_string(group.reason), ", \"rows\": ", group.rows, ", \"samples\": [",
+                           samples, "]}"));
+    }
+    return json.append("]");
+}
+
+RunRecord::RunRecord(pg::Extension extension, std::int64_t run_id, Policy policy)
+    : extension_(std::move(extension)), run_id_(run_id), policy_(std::move(policy))
+{
+    ItemPointerSetInvalid(&row_);
+    ItemPointerSetInvalid(&pending_);
+}
+
+const pg::Plan& RunRecord::plan(std::optional<pg::Plan>& slot, const char* sql, const Parameters& parameters)
+{
+    if (!slot)
+        slot.emplace(pg::in_extension_schema(sql, extension_), parameters.types());
+    return *slot;
+}
+
+void RunRecord::begin()
+{
+    const AsExtensionOwner owner(extension_);
+    Spi spi;
+    const pg::Rows rows =
+        spi.run(pg::in_extension_schema(insert_target_sql, extension_),
+                Parameters().int8(run_id_).text(policy_.name).text(policy_.target_name).text(policy_.action));
+    pending_ = row_id_of(rows[0][0]);
+}
+
+void RunRecord::update_row(std::optional<pg::Plan>& slot, const char* sql, Parameters& parameters)
+{
+    Spi spi;
+    const pg::Rows rows = spi.run(plan(slot, sql, parameters), parameters);
+    if (rows.empty())
+        pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                   .message = concat("pg_cleanup run ", run_id_, ": the record of policy \"", policy_.name,
+                                     "\" was changed by someone else"),
+                   .hint = "Leave cleanup_run_targets to pg_cleanup."});
+    pending_ = row_id_of(rows[0][0]);
+}
+
+namespace {
+
+Parameters for_row(ItemPointerData& row)
+{
+    Parameters parameters;
+    parameters.value(TIDOID, PointerGetDatum(&row));
+    return parameters;
+}
+
+} // namespace
+
+void RunRecord::set_cutoff(std::optional<TimestampTz> cutoff)
+{
+    const AsExtensionOwner owner(extension_);
+    ItemPointerData row = pending_;
+    Parameters parameters = for_row(row);
+    parameters.timestamp(cutoff);
+    std::optional<pg::Plan> once;
+    update_row(once, set_cutoff_sql, parameters);
+}
+
+void RunRecord::set_plan(const std::string& strategy, std::int64_t total_units, const std::string& unit)
+{
+    const AsExtensionOwner owner(extension_);
+    ItemPointerData row = pending_;
+    Parameters parameters = for_row(row);
+    parameters.text(strategy).int8(total_units).text(unit);
+    std::optional<pg::Plan> once;
+    update_row(once, set_plan_sql, parameters);
+}
+
+void RunRecord::add_batch(const BatchCounters& counters, double row_width)
+{
+    const AsExtensionOwner owner(extension_);
+    ItemPointerData row = pending_;
+    Parameters parameters = for_row(row);
+    parameters.int8(counters.rows)
+        .int8(dependent_total(counters.dependents))
+        .int8(counters.redone ? 1 : 0)
+        .int8(counters.done_units)
+        .float8(row_width);
+    update_row(batch_plan_, add_batch_sql, parameters);
+    Spi spi;
+    for (const DependentChange& change : counters.dependents)
+        add_dependent(spi, change);
+}
+
+void RunRecord::add_dependent(Spi& spi, const DependentChange& change)
+{
+    spi.run(pg::in_extension_schema(add_dependent_sql, extension_),
+            Parameters()
+                .int8(run_id_)
+                .text(policy_.name)
+                .text(pg::relation_name(change.table))
+                .text(policy_.action)
+                .int8(change.deleted)
+                .int8(change.changed));
+}
+
+void RunRecord::set_waiting(const std::optional<std::string>& reason)
+{
+    const AsExtensionOwner owner(extension_);
+    ItemPointerData row = pending_;
+    Parameters parameters = for_row(row);
+    parameters.text(reason);
+    std::optional<pg::Plan> once;
+    update_row(once, set_waiting_sql, parameters);
+}
+
+void RunRecord::check_control()
+{
+    const AsExtensionOwner owner(extension_);
+    Spi spi;
+    const Parameters parameters = Parameters().int8(policy_.id);
+    const pg::Rows rows = spi.run(plan(control_plan_, control_sql, parameters), parameters);
+    if (rows[0][2])
+        throw RunStopped{"cancelled", concat("pg_cleanup is paused: ", *rows[0][2])};
+    if (!rows[0][0])
+        throw RunStopped{"cancelled", "the policy was dropped during the run"};
+    if (!pg::to_bool(rows[0][0]))
+        throw RunStopped{"cancelled", "the policy was disabled during the run"};
+    if (pg::to_text(rows[0][1]) != policy_.revision)
+        throw RunStopped{"cancelled", "the policy was changed during the run"};
+}
+
+void RunRecord::finish(const std::string& status, const std::string& message, std::span<const SkippedRows> skipped,
+                       const std::string& details_json)
+{
+    const AsExtensionOwner owner(extension_);
+    std::int64_t skipped_rows = 0;
+    for (const SkippedRows& group : skipped)
+        skipped_rows += group.rows;
+    ItemPointerData row = pending_;
+    Parameters parameters = for_row(row);
+    parameters.text(status).text(message.empty() ? std::optional<std::string>() : message).int8(skipped_rows);
+    Spi spi;
+    const pg::Rows rows = spi.run(pg::in_extension_schema(finish_sql, extension_), parameters);
+    if (rows.empty())
+        pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                   .message = concat("pg_cleanup run ", run_id_, ": the record of policy \"", policy_.name, "\" is gone")});
+    spi.run(pg::in_extension_schema(finish_dependents_sql, extension_),
+            Parameters().int8(run_id_).text(policy_.name).text(status));
+    pending_ = row_id_of(rows[0][0]);
+    const auto number = [&](std::size_t n) { return pg::to_text(rows[0].at(n)); };
+    write_audit(spi, extension_,
+                {.event = "run",
+                 .policy = policy_.name,
+                 .run_id = run_id_,
+                 .target = policy_.target_name,
+                 .rows = pg::to_int64(rows[0][1]),
+                 .details = concat("{\"status\": ", json_string(status), ", \"message\": ", json_string(message),
+                                   ", \"dependent_rows\": ", number(2), ", \"row_bytes\": ", number(3),
+                                   ", \"batches\": ", number(4), ", \"cutoff\": ",
+                                   rows[0][5] ? json_string(*rows[0][5]) : std::string("null"), ", \"skipped\": ",
+                                   skipped_json(skipped), details_json, "}")});
+}
+
+} // namespace pgcleanup

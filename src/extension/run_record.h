@@ -1,0 +1,77 @@
+// What a run writes down, in the transaction of what it did. Constant SQL under the extension owner's rights.
+#pragma once
+
+#include "extension/policy.h"
+#include "extension/row_ids.h"
+
+namespace pgcleanup {
+
+// Why a run of a policy ends before its work is done.
+struct RunStopped {
+    std::string status; // partial, skipped, failed, cancelled
+    std::string message;
+};
+
+struct DependentChange {
+    Oid table = InvalidOid;
+    std::int64_t deleted = 0;
+    std::int64_t changed = 0;
+};
+
+// What one batch did.
+struct BatchCounters {
+    std::int64_t rows = 0;
+    std::vector<DependentChange> dependents;
+    bool redone = false;
+    std::int64_t done_units = 0; // progress, in the units of the strategy
+};
+
+// Rows that stayed although they are due, by reason.
+struct SkippedRows {
+    std::string reason;
+    std::int64_t rows = 0;
+    std::vector<std::string> samples;
+};
+
+class RunRecord {
+public:
+    RunRecord(pg::Extension extension, std::int64_t run_id, Policy policy);
+
+    // In the current transaction, each.
+    void begin();
+    void set_cutoff(std::optional<TimestampTz> cutoff);
+    void set_plan(const std::string& strategy, std::int64_t total_units, const std::string& unit);
+    void add_batch(const BatchCounters& counters, double row_width);
+    void set_waiting(const std::optional<std::string>& reason);
+    // Throws RunStopped when the policy was disabled, changed or dropped since, or the database was paused.
+    void check_control();
+    // Counts skipped rows, closes the row and writes the audit.
+    void finish(const std::string& status, const std::string& message, std::span<const SkippedRows> skipped,
+                const std::string& details_json);
+    // The transaction that wrote last was committed, or rolled back.
+    void committed() noexcept { row_ = pending_; }
+    void rolled_back() noexcept { pending_ = row_; }
+
+    std::int64_t rows_so_far() const noexcept { return rows_; }
+
+private:
+    const pg::Plan& plan(std::optional<pg::Plan>& slot, const char* sql, const pg::Parameters& parameters);
+    void update_row(std::optional<pg::Plan>& slot, const char* sql, pg::Parameters& parameters);
+    void add_dependent(pg::Spi& spi, const DependentChange& change);
+
+    pg::Extension extension_;
+    std::int64_t run_id_;
+    Policy policy_;
+    // Our row's id: found by it, the row costs the same however many dead versions an old snapshot keeps.
+    ItemPointerData row_{};
+    ItemPointerData pending_{};
+    std::int64_t rows_ = 0;
+    std::optional<pg::Plan> batch_plan_;
+    std::optional<pg::Plan> control_plan_;
+};
+
+// As JSON: [{"reason": ..., "rows": ..., "samples": [...]}, ...].
+std::string skipped_json(std::span<const SkippedRows> skipped);
+std::string json_string(std::string_view text);
+
+} // namespace pgcleanup
