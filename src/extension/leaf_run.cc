@@ -224,7 +224,7 @@ void LeafRun::set_failed(const ItemPointerData& row, const pg::PgError& error)
 {
     leftovers_.failed.insert(row);
     --limits_.failing_rows_left;
-    const std::string sample = json_string(concat("(", ItemPointerGetBlockNumber(&row), ",",
+    const std::string sample = pg::json_string(concat("(", ItemPointerGetBlockNumber(&row), ",",
                                                   ItemPointerGetOffsetNumber(&row), ")"));
     skipped_.add(concat(error.sqlstate_text(), ": ", error.fields().message), 1, std::span(&sample, 1));
 }

@@ -33,7 +33,7 @@ class PolicyRun {
 public:
     PolicyRun(const OwnerSession& session, const TaskChannel& channel, const Policy& policy)
         : session_(session), channel_(channel), request_(channel.state().request), policy_(policy),
-          record_(pg_extension(), request_.run_id, policy), lock_timeout_(request_.lock_timeout_ms)
+          record_(pg_extension(), request_.run_id, request_.requested_by, policy), lock_timeout_(request_.lock_timeout_ms)
     {
     }
 
@@ -46,7 +46,8 @@ private:
     void check_guard() const;
     void check_breaker(const Eligibility& eligibility, std::span<const Oid> leaves) const;
     Outcome run_leaves(const RunPlan& plan);
-    void run_leaf(const RunContext& context, const Eligibility& eligibility, Oid leaf, RunLimits& limits);
+    void run_leaf(const RunContext& context, const Eligibility& eligibility, const LeafPlan& leaf, RunLimits& limits);
+    void record_plan(std::span<const LeafPlan> leaves);
     void begin_record();
     void finish_record(const Outcome& outcome);
     template <class Work>
@@ -56,6 +57,7 @@ private:
     const TaskChannel& channel_;
     const TaskRequest request_;
     const Policy& policy_;
+    DefinitionWatch watch_; // before anything is looked at, so that no change is missed
     RunRecord record_;
     SkippedReasons skipped_;
     milliseconds lock_timeout_;
@@ -132,13 +134,13 @@ void PolicyRun::begin_record()
     record_.committed();
 }
 
-void PolicyRun::run_leaf(const RunContext& context, const Eligibility& eligibility, Oid leaf, RunLimits& limits)
+void PolicyRun::run_leaf(const RunContext& context, const Eligibility& eligibility, const LeafPlan& leaf,
+                         RunLimits& limits)
 {
-    const Strategy strategy = in_transaction([&] { return choose_strategy(eligibility, leaf); });
     const auto run = in_transaction(
-        [&] { return std::make_unique<LeafRun>(context, eligibility, leaf, limits, skipped_); });
+        [&] { return std::make_unique<LeafRun>(context, eligibility, leaf.leaf, limits, skipped_); });
     try {
-        run->walk(strategy);
+        run->walk(leaf.strategy);
     } catch (const RunStopped& stopped) {
         if (stopped.status == "partial")
             run->finish(false);
@@ -147,19 +149,24 @@ void PolicyRun::run_leaf(const RunContext& context, const Eligibility& eligibili
     run->finish(true);
 }
 
+void PolicyRun::record_plan(std::span<const LeafPlan> leaves)
+{
+    std::int64_t units = 0;
+    for (const LeafPlan& leaf : leaves)
+        units += leaf.units;
+    const std::string strategy = strategy_name(leaves);
+    record_.set_plan(strategy, units, strategy == "block" ? "block" : strategy == "index" ? "row" : "block or row");
+}
+
 Outcome PolicyRun::run_leaves(const RunPlan& plan)
 {
-    DefinitionWatch watch;
+    std::vector<LeafPlan> leaves;
     const auto eligibility = in_transaction([&] {
         check_guard();
         auto made = std::make_unique<Eligibility>(policy_, plan.window);
         check_breaker(*made, plan.leaves);
-        record_.set_plan(strategy_of_target(*made, plan.leaves), [&] {
-            std::int64_t blocks = 0;
-            for (const Oid leaf : plan.leaves)
-                blocks += block_count(leaf);
-            return blocks;
-        }(), "block");
+        leaves = plan_leaves(*made, plan.leaves);
+        record_plan(leaves);
         return made;
     });
     record_.committed();
@@ -168,9 +175,9 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
     if (request_.max_microseconds.is_set)
         limits.stop_at = pg::elapsed_clock() + microseconds(request_.max_microseconds.value);
     limits.failing_rows_left = static_cast<std::int32_t>(max_failing_rows());
-    const RunContext context{request_, channel_.state(), session_, policy_,     plan.fingerprint,
-                             watch,    record_,          lock_timeout_, plan.row_width};
-    for (const Oid leaf : plan.leaves)
+    const RunContext context{request_, channel_.state(), session_, policy_,       plan.fingerprint,
+                             watch_,   record_,          lock_timeout_, plan.row_width};
+    for (const LeafPlan& leaf : leaves)
         run_leaf(context, *eligibility, leaf, limits);
     return {};
 }
@@ -203,8 +210,8 @@ void PolicyRun::execute()
 void PolicyRun::finish_record(const Outcome& outcome)
 {
     const std::vector<SkippedRows> skipped = skipped_.list();
-    const std::string details =
-        concat(", \"condition\": ", policy_.condition ? json_string(*policy_.condition) : std::string("null"));
+    pg::JsonObject details;
+    details.text("condition", policy_.condition).boolean("forced", request_.force);
     in_transaction([&] { record_.finish(outcome.status, outcome.message, skipped, details); });
 }
 

@@ -44,24 +44,16 @@ bool exceeds(const Eligibility& eligibility, std::span<const Oid> leaves, std::i
 
 GuardResult evaluate_guard(const std::string& guard)
 {
-    pg::Subtransaction attempt;
-    try {
-        std::string value;
-        {
-            pg::Spi spi;
-            const pg::Rows rows = spi.run(concat("SELECT (", guard, ")"));
-            value = rows[0][0].value_or("NULL");
-        }
-        attempt.commit();
-        if (value == "t")
-            return {true, ""};
-        return {false, concat("its guard is ", value == "f" ? "false" : "NULL", ": ", guard)};
-    } catch (const pg::PgError& error) {
-        attempt.rollback();
-        if (error.is_cancel())
-            throw;
-        return {false, concat("its guard raised an error: ", error.fields().message)};
-    }
+    std::string value;
+    const std::optional<pg::PgError> error = pg::try_in_subtransaction([&] {
+        pg::Spi spi;
+        value = spi.run(concat("SELECT (", guard, ")"))[0][0].value_or("NULL");
+    });
+    if (error)
+        return {false, concat("its guard raised an error: ", error->fields().message)};
+    if (value == "t")
+        return {true, ""};
+    return {false, concat("its guard is ", value == "f" ? "false" : "NULL", ": ", guard)};
 }
 
 std::optional<std::string> breaker_refusal(const Policy& policy, const Eligibility& eligibility,

@@ -105,20 +105,16 @@ auto in_bookkeeping(const pg::Extension& extension, Work&& work)
 
 std::string request_json(const TaskRequest& request)
 {
-    std::string json = "{";
-    const auto add = [&](const char* key, const std::string& value) {
-        json.append(json.size() > 1 ? ", " : "").append(concat("\"", key, "\": ", value));
-    };
+    pg::JsonObject json;
     if (request.policy_id != 0)
-        add("policy_id", std::to_string(request.policy_id));
-    if (request.retain_text())
-        add("retain", concat("\"", *request.retain_text(), "\""));
+        json.number("policy_id", request.policy_id);
+    if (request.has_retain)
+        json.text("retain", std::string_view(request.retain));
     if (request.max_rows.is_set)
-        add("max_rows", std::to_string(request.max_rows.value));
+        json.number("max_rows", request.max_rows.value);
     if (request.max_microseconds.is_set)
-        add("max_microseconds", std::to_string(request.max_microseconds.value));
-    add("wait", request.wait ? "true" : "false");
-    return json.append("}");
+        json.number("max_microseconds", request.max_microseconds.value);
+    return json.boolean("wait", request.wait).str();
 }
 
 } // namespace
@@ -268,7 +264,7 @@ Worker RunCoordinator::start_worker(const Policy& policy)
     core::Backoff backoff(slot_pause, longest_slot_pause, slot_attempts);
     for (;;) {
         try {
-            return Worker::start(WorkerKind::owner, task, concat("pg_cleanup run ", run_id_, ": ", policy.name));
+            return Worker::start(WorkerKind::owner, task, concat("pg_cleanup run ", run_id_));
         } catch (const pg::PgError& error) {
             const std::optional<milliseconds> pause = backoff.next();
             if (error.sqlstate() != ERRCODE_CONFIGURATION_LIMIT_EXCEEDED || !pause)
@@ -344,7 +340,8 @@ void RunCoordinator::record_refusal(const Policy& policy, const std::string& sta
                      .run_id = run_id_,
                      .target = policy.target_name,
                      .rows = 0,
-                     .details = concat("{\"status\": ", json_string(status), ", \"message\": ", json_string(message), "}")});
+                     .details = pg::JsonObject().text("status", status).text("message", message).str(),
+                     .actor = request_.requested_by});
     });
 }
 
@@ -361,8 +358,8 @@ void RunCoordinator::close_unfinished(const Policy& policy, const std::string& m
                          .policy = policy.name,
                          .run_id = run_id_,
                          .target = policy.target_name,
-                         .details = concat("{\"status\": ", json_string(status), ", \"message\": ",
-                                           json_string(message), "}")});
+                         .details = pg::JsonObject().text("status", status).text("message", message).str(),
+                         .actor = request_.requested_by});
         return !spi.run(pg::in_extension_schema(has_target_sql, extension_),
                         Parameters().int8(run_id_).text(policy.name))
                     .empty();

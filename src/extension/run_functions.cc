@@ -281,7 +281,7 @@ bool cancel(FunctionCallInfo fcinfo)
                    .detail = concat("It was asked for by role ", pg::to_text(rows[0][1]), ".")});
     if (pg::to_text(rows[0][0]) != "running" || !rows[0][2])
         return false;
-    write_audit(spi, extension, {.event = "cancel", .run_id = run_id});
+    write_audit(spi, extension, {.event = "cancel", .run_id = run_id, .actor = role});
     kill(static_cast<pid_t>(pg::to_int64(rows[0][2])), SIGINT);
     return true;
 }

@@ -75,20 +75,6 @@ ItemPointerData row_id_of(const pg::Cell& cell)
 
 } // namespace
 
-std::string json_string(std::string_view text)
-{
-    std::string quoted = "\"";
-    for (const char character : text) {
-        if (character == '"' || character == '\\')
-            quoted.push_back('\\');
-        if (static_cast<unsigned char>(character) < 0x20)
-            quoted.push_back(' ');
-        else
-            quoted.push_back(character);
-    }
-    return quoted.append("\"");
-}
-
 std::string skipped_json(std::span<const SkippedRows> skipped)
 {
     std::string json = "[";
@@ -97,14 +83,14 @@ std::string skipped_json(std::span<const SkippedRows> skipped)
         for (const std::string& sample : group.samples)
             samples.append(samples.empty() ? "" : ", ").append(sample);
         json.append(json.size() > 1 ? ", " : "")
-            .append(concat("{\"reason\": ", json_string(group.reason), ", \"rows\": ", group.rows, ", \"samples\": [",
+            .append(concat("{\"reason\": ", pg::json_string(group.reason), ", \"rows\": ", group.rows, ", \"samples\": [",
                            samples, "]}"));
     }
     return json.append("]");
 }
 
-RunRecord::RunRecord(pg::Extension extension, std::int64_t run_id, Policy policy)
-    : extension_(std::move(extension)), run_id_(run_id), policy_(std::move(policy))
+RunRecord::RunRecord(pg::Extension extension, std::int64_t run_id, Oid requested_by, Policy policy)
+    : extension_(std::move(extension)), run_id_(run_id), requested_by_(requested_by), policy_(std::move(policy))
 {
     ItemPointerSetInvalid(&row_);
     ItemPointerSetInvalid(&pending_);
@@ -225,7 +211,7 @@ void RunRecord::check_control()
 }
 
 void RunRecord::finish(const std::string& status, const std::string& message, std::span<const SkippedRows> skipped,
-                       const std::string& details_json)
+                       pg::JsonObject details)
 {
     const AsExtensionOwner owner(extension_);
     std::int64_t skipped_rows = 0;
@@ -242,18 +228,21 @@ void RunRecord::finish(const std::string& status, const std::string& message, st
     spi.run(pg::in_extension_schema(finish_dependents_sql, extension_),
             Parameters().int8(run_id_).text(policy_.name).text(status));
     pending_ = row_id_of(rows[0][0]);
-    const auto number = [&](std::size_t n) { return pg::to_text(rows[0].at(n)); };
+    details.text("status", status)
+        .text("message", message)
+        .json("dependent_rows", pg::to_text(rows[0][2]))
+        .json("row_bytes", pg::to_text(rows[0][3]))
+        .json("batches", pg::to_text(rows[0][4]))
+        .text("cutoff", rows[0][5])
+        .json("skipped", skipped_json(skipped));
     write_audit(spi, extension_,
                 {.event = "run",
                  .policy = policy_.name,
                  .run_id = run_id_,
                  .target = policy_.target_name,
                  .rows = pg::to_int64(rows[0][1]),
-                 .details = concat("{\"status\": ", json_string(status), ", \"message\": ", json_string(message),
-                                   ", \"dependent_rows\": ", number(2), ", \"row_bytes\": ", number(3),
-                                   ", \"batches\": ", number(4), ", \"cutoff\": ",
-                                   rows[0][5] ? json_string(*rows[0][5]) : std::string("null"), ", \"skipped\": ",
-                                   skipped_json(skipped), details_json, "}")});
+                 .details = details.str(),
+                 .actor = requested_by_});
 }
 
 } // namespace pgcleanup

@@ -3,6 +3,7 @@
 
 #include "extension/policy.h"
 #include "extension/row_ids.h"
+#include "pg/json.h"
 
 namespace pgcleanup {
 
@@ -35,7 +36,7 @@ struct SkippedRows {
 
 class RunRecord {
 public:
-    RunRecord(pg::Extension extension, std::int64_t run_id, Policy policy);
+    RunRecord(pg::Extension extension, std::int64_t run_id, Oid requested_by, Policy policy);
 
     // In the current transaction, each.
     void begin();
@@ -45,9 +46,9 @@ public:
     void set_waiting(const std::optional<std::string>& reason);
     // Throws RunStopped when the policy was disabled, changed or dropped since, or the database was paused.
     void check_control();
-    // Counts skipped rows, closes the row and writes the audit.
+    // Counts skipped rows, closes the row and writes the audit; `details` are added to what every run says there.
     void finish(const std::string& status, const std::string& message, std::span<const SkippedRows> skipped,
-                const std::string& details_json);
+                pg::JsonObject details);
     // The transaction that wrote last was committed, or rolled back.
     void committed() noexcept { row_ = pending_; }
     void rolled_back() noexcept { pending_ = row_; }
@@ -61,6 +62,7 @@ private:
 
     pg::Extension extension_;
     std::int64_t run_id_;
+    Oid requested_by_;
     Policy policy_;
     // Our row's id: found by it, the row costs the same however many dead versions an old snapshot keeps.
     ItemPointerData row_{};
@@ -72,6 +74,5 @@ private:
 
 // As JSON: [{"reason": ..., "rows": ..., "samples": [...]}, ...].
 std::string skipped_json(std::span<const SkippedRows> skipped);
-std::string json_string(std::string_view text);
 
 } // namespace pgcleanup

@@ -1,5 +1,7 @@
 #include "extension/strategy.h"
 
+#include "extension/leaf_statements.h"
+
 #include "pg/settings_scope.h"
 #include "pg/text.h"
 
@@ -22,6 +24,11 @@ constexpr std::size_t chunk_capacity = 100'000;
 // What the planner does for a statement with these very values.
 enum class Reach { whole_table, index, ordered_index };
 
+struct Expectation {
+    Reach reach;
+    double rows;
+};
+
 Reach reach_of(const ::Plan* node)
 {
     bool sorted = false;
@@ -37,15 +44,16 @@ Reach reach_of(const ::Plan* node)
     return Reach::whole_table;
 }
 
-Reach planned_reach(const std::string& sql, const pg::Parameters& parameters)
+Expectation expect(const std::string& sql, const pg::Parameters& parameters)
 {
     const pg::Plan plan(sql, parameters.types(), CURSOR_OPT_CUSTOM_PLAN);
     return pg_call([&] {
         auto* source = static_cast<CachedPlanSource*>(linitial(SPI_plan_get_plan_sources(plan.get())));
         CachedPlan* cached = GetCachedPlan(source, pg::pg_parameter_list(parameters), CurrentResourceOwner, nullptr);
-        const Reach reach = reach_of(linitial_node(PlannedStmt, cached->stmt_list)->planTree);
+        const ::Plan* tree = linitial_node(PlannedStmt, cached->stmt_list)->planTree;
+        const Expectation expectation{reach_of(tree), tree->plan_rows};
         ReleaseCachedPlan(cached, CurrentResourceOwner);
-        return reach;
+        return expectation;
     });
 }
 
@@ -57,39 +65,41 @@ std::string chunk_sql(const Eligibility& eligibility, const std::string& name, b
                   eligibility.test(first ? 1 : 2), after, " ORDER BY ", age, " FETCH FIRST ", chunk_rows, " ROWS WITH TIES");
 }
 
-bool has_small_chunks(const Eligibility& eligibility) { return eligibility.age_column().has_value(); }
-
 } // namespace
 
-const char* strategy_name(Strategy strategy) { return strategy == Strategy::block ? "block" : "index"; }
-
-Strategy choose_strategy(const Eligibility& eligibility, Oid leaf)
+LeafPlan plan_leaf(const Eligibility& eligibility, Oid leaf)
 {
-    if (!has_small_chunks(eligibility))
-        return Strategy::block;
+    const LeafPlan by_blocks{leaf, Strategy::block, block_count(leaf)};
+    if (!eligibility.age_column())
+        return by_blocks;
     const std::string name = pg::relation_name(leaf);
     pg::Parameters parameters;
     eligibility.add_parameters(parameters);
     pg::Spi spi;
     const std::string all = concat("SELECT target.ctid FROM ONLY ", name, " AS target WHERE ", eligibility.test(1));
-    if (planned_reach(all, parameters) == Reach::whole_table)
-        return Strategy::block;
-    return planned_reach(chunk_sql(eligibility, name, true), parameters) == Reach::ordered_index ? Strategy::index
-                                                                                                  : Strategy::block;
+    const Expectation expected = expect(all, parameters);
+    if (expected.reach == Reach::whole_table ||
+        expect(chunk_sql(eligibility, name, true), parameters).reach != Reach::ordered_index)
+        return by_blocks;
+    return {leaf, Strategy::index, std::max<std::int64_t>(1, static_cast<std::int64_t>(expected.rows))};
 }
 
-std::string strategy_of_target(const Eligibility& eligibility, std::span<const Oid> leaves)
+std::vector<LeafPlan> plan_leaves(const Eligibility& eligibility, std::span<const Oid> leaves)
 {
-    bool some_block = leaves.empty();
-    bool some_index = false;
-    for (const Oid leaf : leaves) {
-        const Strategy strategy = choose_strategy(eligibility, leaf);
-        some_block = some_block || strategy == Strategy::block;
-        some_index = some_index || strategy == Strategy::index;
-    }
-    if (some_block && some_index)
-        return "block, index";
-    return strategy_name(some_index ? Strategy::index : Strategy::block);
+    std::vector<LeafPlan> plans;
+    for (const Oid leaf : leaves)
+        plans.push_back(plan_leaf(eligibility, leaf));
+    return plans;
+}
+
+std::string strategy_name(std::span<const LeafPlan> plans)
+{
+    const auto uses = [&](Strategy strategy) {
+        return std::any_of(plans.begin(), plans.end(), [=](const LeafPlan& plan) { return plan.strategy == strategy; });
+    };
+    if (!uses(Strategy::index))
+        return "block";
+    return uses(Strategy::block) ? "block, index" : "index";
 }
 
 IndexChunks::IndexChunks(const Eligibility& eligibility, Oid leaf)
@@ -105,7 +115,7 @@ std::optional<RowIds> IndexChunks::next()
         parameters.value(eligibility_.age_type(), last_key_);
     eligibility_.add_parameters(parameters);
     pg::Spi spi;
-    if (planned_reach(sql, parameters) != Reach::ordered_index)
+    if (expect(sql, parameters).reach != Reach::ordered_index)
         return std::nullopt;
     const pg::Plan plan(sql, parameters.types(), CURSOR_OPT_CUSTOM_PLAN);
     RowIdCollector collector(chunk_capacity);

@@ -11,13 +11,20 @@ enum class Strategy {
     index, // collect row ids through an index on the age in bounded chunks, and delete them in block order
 };
 
-const char* strategy_name(Strategy strategy);
+// How one leaf table is worked on, and how much work that is: blocks to visit, or rows that the planner expects.
+struct LeafPlan {
+    Oid leaf = InvalidOid;
+    Strategy strategy = Strategy::block;
+    std::int64_t units = 0;
+};
 
-// By the planner's costs for the run's own values. Inside an OwnerTransaction. `allow_index` false: always block.
-Strategy choose_strategy(const Eligibility& eligibility, Oid leaf);
+// By the planner's costs for the run's own values. Inside an OwnerTransaction.
+LeafPlan plan_leaf(const Eligibility& eligibility, Oid leaf);
+inline Strategy choose_strategy(const Eligibility& eligibility, Oid leaf) { return plan_leaf(eligibility, leaf).strategy; }
+std::vector<LeafPlan> plan_leaves(const Eligibility& eligibility, std::span<const Oid> leaves);
 
 // "block", "index", or "block, index" for a target whose partitions differ.
-std::string strategy_of_target(const Eligibility& eligibility, std::span<const Oid> leaves);
+std::string strategy_name(std::span<const LeafPlan> plans);
 
 // Eligible row ids of `leaf` in the order of the age, a bounded chunk of whole tie groups at a time.
 class IndexChunks {
