@@ -133,8 +133,8 @@ trap '[ -z "$tree" ] || rm -rf --one-file-system "$tree"' EXIT
 trap 'exit 130' INT TERM HUP
 [ -e "$cache/$suite.tar.gz" ] || make_tarball
 tree=$(mktemp -d "$base/pgcc.XXXXXX")
-chmod 755 "$tree"
 tar -C "$tree" -xzf "$cache/$suite.tar.gz"
+chmod 755 "$tree" # its root: mktemp made it private
 unshare --mount --pid --fork --kill-child --propagation private \
   "$0" --suite "$suite" $once --cache "$cache" --in-namespace "$tree" 7>&-
 say "$suite: all passed"
