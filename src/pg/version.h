@@ -28,6 +28,23 @@ inline bool owns_relation(Oid relation, Oid role)
 #endif
 }
 
+// USAGE of a schema: pg_namespace_aclcheck() until 15. May longjmp.
+inline bool may_use_schema(Oid schema, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(NamespaceRelationId, schema, role, ACL_USAGE) == ACLCHECK_OK;
+#else
+    return pg_namespace_aclcheck(schema, role, ACL_USAGE) == ACLCHECK_OK;
+#endif
+}
+
+// True, over the alias c of pg_constraint, for foreign keys that compare by equality alone: 18 has temporal ones.
+#if PG_VERSION_NUM >= 180000
+inline constexpr const char* plain_foreign_key = "NOT c.conperiod";
+#else
+inline constexpr const char* plain_foreign_key = "true";
+#endif
+
 // The process slot of another backend, by its pid, moved between headers; its latch is the same everywhere.
 inline PGPROC* find_process(int pid) { return BackendPidGetProc(pid); }
 
