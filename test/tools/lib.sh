@@ -71,10 +71,10 @@ private_bindir() {
 find_python() {
     local python
     for python in "$(command -v python3)" /usr/bin/python3; do
-        if "$python" -c 'import psycopg2, pytest, xdist' 2>/dev/null; then
+        if "$python" -c 'import psycopg2, pytest, pytest_timeout, xdist' 2>/dev/null; then
             printf '%s\n' "$python"
             return
         fi
     done
-    die "no python3 with psycopg2, pytest and pytest-xdist"
+    die "no python3 with psycopg2, pytest, pytest-timeout and pytest-xdist"
 }
