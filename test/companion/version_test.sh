@@ -1,10 +1,10 @@
 #!/bin/sh
 # What the companion says about itself, and to arguments that it does not know.
-# Usage: version_test.sh PROGRAM META.json
+# Usage: version_test.sh [PROGRAM]; the default is $PG_CLEANUP_PROGRAM.
 set -u
 
-program=$1
-meta=$2
+program=${1:-${PG_CLEANUP_PROGRAM:?which program?}}
+meta=$(dirname "$0")/../../META.json
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 failures=0
