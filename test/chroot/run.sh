@@ -40,7 +40,8 @@ make_tarball() {
   [ -n "$mirror" ] || skip "apt of this machine has no Debian mirror"
   tree=$(mktemp -d "$base/pgcc.XXXXXX")
   say "debootstrap $suite"
-  if ! debootstrap --variant=minbase --include=git,make,ca-certificates "$suite" "$tree" "$mirror" >"$cache/debootstrap-$suite.log" 2>&1; then
+  if ! debootstrap --variant=minbase --include=git,make,ca-certificates "$suite" "$tree" "$mirror" \
+    >"$cache/debootstrap-$suite.log" 2>&1; then
     rm -rf --one-file-system "$tree"
     tail -n 5 "$cache/debootstrap-$suite.log" >&2
     skip "debootstrap cannot make $suite here"
@@ -94,7 +95,11 @@ if [ -n "$inside" ]; then
   in_chroot rm -f /etc/apt/apt.conf.d/docker-clean
   echo 'APT::Keep-Downloaded-Packages "true";' >"$inside/etc/apt/apt.conf.d/02keep"
 
-  git clone -q --no-hardlinks "$REPO" "$inside/root/pg_cleanup"
+  git -c advice.detachedHead=false clone -q --no-hardlinks "$REPO" "$inside/root/pg_cleanup"
+  # A plain make, before anything is there, names the missing package.
+  if said=$(in_chroot make -C /root/pg_cleanup 2>&1); then die "make worked without PostgreSQL's headers"; fi
+  [[ $said == *"package postgresql-server-dev-"* ]] || die "make does not say what is missing: $said"
+
   if [ -n "$once" ]; then
     round make -C /root/pg_cleanup --no-print-directory test
   else
@@ -102,10 +107,12 @@ if [ -n "$inside" ]; then
       round make -C /root/pg_cleanup --no-print-directory demo
       round make -C /root/pg_cleanup --no-print-directory test
     done
-    in_chroot apt-get -qq -y --no-install-recommends install sudo >/dev/null
+    # Something must be missing for sudo to be tried.
+    in_chroot apt-get -qq -y purge python3-pytest-timeout >/dev/null 2>&1
+    in_chroot apt-get -qq -y --no-install-recommends install sudo >/dev/null 2>&1
     in_chroot useradd -m -s /bin/bash tester
     echo 'tester ALL=(ALL) NOPASSWD: ALL' >"$inside/etc/sudoers.d/tester"
-    git clone -q --no-hardlinks "$REPO" "$inside/home/tester/pg_cleanup"
+    git -c advice.detachedHead=false clone -q --no-hardlinks "$REPO" "$inside/home/tester/pg_cleanup"
     in_chroot chown -R tester: /home/tester/pg_cleanup
     round setpriv --reuid=tester --regid=tester --init-groups env HOME=/home/tester \
       make -C /home/tester/pg_cleanup --no-print-directory test

@@ -22,6 +22,9 @@ find_pg_config() {
     [ -x "$found" ] && printf '%s\n' "$found"
 }
 
+# The server's major version.
+pg_major() { "$(find_pg_config)" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/'; }
+
 # A role of the operating system that may run a server: oneself, unless one is root.
 server_user() {
     if [ "$(id -u)" != 0 ]; then
