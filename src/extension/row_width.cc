@@ -1,6 +1,6 @@
 #include "extension/row_width.h"
 
-#include "pg/text.h"
+#include "extension/table_facts.h"
 
 extern "C" {
 #include "optimizer/plancat.h"
@@ -19,18 +19,13 @@ using pg::concat;
 constexpr double sample_blocks = 50;
 constexpr int row_overhead = MAXALIGN(SizeofHeapTupleHeader) + sizeof(ItemIdData);
 
-struct Shape {
-    double blocks;
-    const char* width; // SQL over `target`
-};
-
-// May longjmp.
-Shape pg_shape(Oid relation)
+// SQL over `target`. May longjmp.
+const char* pg_width_expression(Oid table)
 {
     StringInfoData width;
     initStringInfo(&width);
     appendStringInfo(&width, "%d", row_overhead);
-    Relation opened = table_open(relation, AccessShareLock);
+    Relation opened = table_open(table, AccessShareLock);
     const TupleDesc columns = RelationGetDescr(opened);
     for (int n = 0; n < columns->natts; ++n) {
         const Form_pg_attribute column = TupleDescAttr(columns, n);
@@ -39,9 +34,17 @@ Shape pg_shape(Oid relation)
             appendStringInfo(&width, " OPERATOR(pg_catalog.+) COALESCE(pg_catalog.pg_column_size(target.%s), 0)",
                              quote_identifier(NameStr(column->attname)));
     }
-    const Shape shape{static_cast<double>(RelationGetNumberOfBlocks(opened)), width.data};
     table_close(opened, NoLock);
-    return shape;
+    return width.data;
+}
+
+// May longjmp.
+double pg_block_count(Oid leaf)
+{
+    Relation opened = table_open(leaf, AccessShareLock);
+    const double blocks = RelationGetNumberOfBlocks(opened);
+    table_close(opened, NoLock);
+    return blocks;
 }
 
 std::string sample_clause(double blocks)
@@ -51,20 +54,23 @@ std::string sample_clause(double blocks)
     return concat(" TABLESAMPLE pg_catalog.system (", 100.0 * sample_blocks / blocks, ") REPEATABLE (1)");
 }
 
-double planned_row_bytes(Oid relation)
+double planned_row_bytes(Oid table)
 {
-    return row_overhead + pg::pg_call([&] { return get_relation_data_width(relation, nullptr); });
+    return row_overhead + pg::pg_call([&] { return get_relation_data_width(table, nullptr); });
 }
 
 } // namespace
 
-double average_row_bytes(pg::Spi& spi, Oid relation)
+double average_row_bytes(pg::Spi& spi, Oid table)
 {
-    const Shape shape = pg::pg_call([&] { return pg_shape(relation); });
-    const pg::Rows rows = spi.run(concat("SELECT pg_catalog.avg(", shape.width, ")::pg_catalog.float8 FROM ONLY ",
-                                         pg::relation_name(relation), " AS target", sample_clause(shape.blocks)),
+    const std::string width = pg::pg_call([&] { return pg_width_expression(table); });
+    double blocks = 0;
+    for (const Oid leaf : leaves_of(table))
+        blocks += pg::pg_call([&] { return pg_block_count(leaf); });
+    const pg::Rows rows = spi.run(concat("SELECT pg_catalog.avg(", width, ")::pg_catalog.float8 FROM ", from_table(table),
+                                         " AS target", sample_clause(blocks)),
                                   {}, pg::Access::read_only);
-    return std::round(rows[0][0] ? pg::to_double(rows[0][0]) : planned_row_bytes(relation));
+    return std::round(rows[0][0] ? pg::to_double(rows[0][0]) : planned_row_bytes(table));
 }
 
 } // namespace pgcleanup

@@ -1,5 +1,6 @@
 #include "extension/table_facts.h"
 
+#include "pg/text.h"
 #include "pg/version.h"
 
 extern "C" {
@@ -42,6 +43,12 @@ std::vector<Oid> leaves_of(Oid table)
             leaves.push_back(member);
     }
     return leaves;
+}
+
+std::string from_table(Oid table)
+{
+    const bool partitioned = pg::pg_call([&] { return get_rel_relkind(table); }) == RELKIND_PARTITIONED_TABLE;
+    return (partitioned ? "" : "ONLY ") + pg::relation_name(table);
 }
 
 double estimated_rows(Oid table)

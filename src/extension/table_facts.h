@@ -8,6 +8,9 @@ namespace pgcleanup {
 // The tables that hold a table's rows: its leaf partitions, or itself. Foreign partitions are left out.
 std::vector<Oid> leaves_of(Oid table);
 
+// The table for FROM: quoted, qualified, with ONLY unless it is partitioned.
+std::string from_table(Oid table);
+
 // Rows by the planner's estimate, over all partitions; takes AccessShareLock on each. No scan.
 double estimated_rows(Oid table);
 
