@@ -176,7 +176,6 @@ def test_head_on(shared_server, db):
     cleanup.add_policy("pair", "pair", "at", "30 days", batch_size=1000)
     application = cleanup.connect(autocommit=False)
     with application.cursor() as cursor:
-        cursor.execute("SET deadlock_timeout = '100ms'")  # the application would be the one to find the deadlock
         cursor.execute("SELECT FROM pair WHERE id = 1000 FOR UPDATE")
         run_id = cleanup.start("pair")
         cleanup.wait_until("SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
