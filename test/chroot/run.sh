@@ -93,7 +93,9 @@ if [ -n "$inside" ]; then
   mount --bind "$cache/archives-$suite" "$inside/var/cache/apt/archives"
   cp -L /etc/resolv.conf /etc/hosts "$inside/etc/"
   in_chroot rm -f /etc/apt/apt.conf.d/docker-clean
-  echo 'APT::Keep-Downloaded-Packages "true";' >"$inside/etc/apt/apt.conf.d/02keep"
+  # A mirror may be a snapshot, whose lists have run out (unstable's do within a week); signatures are still checked.
+  printf '%s\n' 'APT::Keep-Downloaded-Packages "true";' 'Acquire::Check-Valid-Until "false";' \
+    >"$inside/etc/apt/apt.conf.d/02cache"
 
   git -c advice.detachedHead=false clone -q --no-hardlinks "$REPO" "$inside/root/pg_cleanup"
   # A plain make, before anything is there, names the missing package.
