@@ -145,7 +145,7 @@ def test_application_goes_on(new_server, seed, index):
     left = cleanup.value("SELECT count(*) FROM busy WHERE at < now() - interval '30 days'")
     assert left <= done.skipped_rows + changed_rows(cleanup), f"{left} left, {done}"
 
-    batch = cleanup.value("SELECT current_setting('pg_cleanup.batch_target_ms')::float8 / 1000")
+    batch = cleanup.value("SELECT extract(epoch FROM current_setting('pg_cleanup.batch_target_ms')::interval)::float8")
     lock_timeout = cleanup.value("SELECT extract(epoch FROM current_setting('pg_cleanup.lock_timeout')::interval)::float8")
     if SOAK:
         # Twice a batch: the sizer may overshoot its target while it learns.
