@@ -117,10 +117,4 @@ std::string going_rows(const Cascade& cascade, const std::string& seed)
                       "SELECT next.tab, next.tid FROM going CROSS JOIN LATERAL (", steps, ") AS next (tab, tid))");
 }
 
-std::string same_row(std::string_view left, std::string_view right)
-{
-    return pg::concat(left, ".ctid OPERATOR(pg_catalog.=) ", right, ".ctid AND ", left,
-                      ".tableoid OPERATOR(pg_catalog.=) ", right, ".tableoid");
-}
-
 } // namespace pgcleanup

@@ -34,7 +34,4 @@ Oid topmost_table(Oid table);
 // and every row that goes with them by CASCADE. Rows come once when the graph is cyclic.
 std::string going_rows(const Cascade& cascade, const std::string& seed);
 
-// The condition that the rows `left` and `right` (aliases of tables) are one and the same.
-std::string same_row(std::string_view left, std::string_view right);
-
 } // namespace pgcleanup

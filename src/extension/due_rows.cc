@@ -29,10 +29,10 @@ std::vector<ForeignKey> blocking_keys(Oid leaf, Oid owner)
 }
 
 // How many of the blocked rows this very key references. (A row that references itself is not blocked by that.)
-std::string blocked_by(const ForeignKey& key)
+std::string blocked_by(const ForeignKey& key, Oid leaf)
 {
-    return concat("pg_catalog.count(*) FILTER (WHERE NOT pg_cleanup_test.is_free AND (SELECT true FROM ", from_referencing(key),
-                  " AS r WHERE ", reference_match(key, "target", "r"), " AND NOT (", same_row("r", "target"), ") LIMIT 1))");
+    return concat("pg_catalog.count(*) FILTER (WHERE NOT pg_cleanup_test.is_free AND ",
+                  reference_probe(key, leaf, "target", "r", concat(" AND NOT (", same_row("r", "target"), ")")), ")");
 }
 
 } // namespace
@@ -57,7 +57,7 @@ DueRows count_due_rows(pg::Spi& spi, const Eligibility& eligibility, Oid leaf, O
     const std::vector<ForeignKey> keys = may_block ? blocking_keys(leaf, owner) : std::vector<ForeignKey>();
     std::string columns;
     for (const ForeignKey& key : keys)
-        columns += ", " + blocked_by(key);
+        columns += ", " + blocked_by(key, leaf);
     const std::string age = eligibility.age_as_timestamp();
     // OFFSET 0 keeps the subquery one: its result is used more than once, and probes cost.
     const std::string sql =

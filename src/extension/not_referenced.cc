@@ -8,8 +8,7 @@ namespace pgcleanup {
 
 namespace {
 
-// The usual case, as nested scalar subqueries: one probe per key and row. A LIMIT keeps the planner from turning them into
-// a join, which would read a whole table for each batch.
+// The usual case, as nested scalar subqueries: one probe per key and row.
 class Probes {
 public:
     explicit Probes(const Cascade& cascade) : cascade_(cascade), target_(topmost_table(cascade.tables.front().table)) {}
@@ -33,32 +32,16 @@ private:
         // A row that references itself does not block itself.
         const std::string others =
             topmost_table(key.referencing) == target_ ? pg::concat(" AND NOT (", same_row(row, "target"), ")") : "";
-        return probe(table, key, alias, row, others);
+        return pg::concat(reference_probe(key, table, alias, row, others), " IS NULL");
     }
 
     std::string through(Oid table, const ForeignKey& key, const std::string& alias)
     {
         const std::string row = next_alias();
         const std::string inner = tests(key.referencing, row);
-        return inner.empty() ? "" : probe(table, key, alias, row, pg::concat(" AND NOT (", inner, ")"));
-    }
-
-    std::string probe(Oid table, const ForeignKey& key, const std::string& alias, const std::string& row,
-                      const std::string& condition)
-    {
-        return pg::concat("(SELECT true FROM ", from_referencing(key), " AS ", row, " WHERE ", reference_match(key, alias, row),
-                          within_partition(table, key, alias), condition, " LIMIT 1) IS NULL");
-    }
-
-    // A key may reference one partition of the table alone.
-    static std::string within_partition(Oid table, const ForeignKey& key, const std::string& alias)
-    {
-        if (key.referenced == table)
+        if (inner.empty())
             return "";
-        std::string leaves;
-        for (const Oid leaf : leaves_of(key.referenced))
-            leaves += (leaves.empty() ? "" : ", ") + std::to_string(leaf);
-        return pg::concat(" AND ", alias, ".tableoid OPERATOR(pg_catalog.=) ANY (ARRAY[", leaves, "]::pg_catalog.oid[])");
+        return pg::concat(reference_probe(key, table, alias, row, pg::concat(" AND NOT (", inner, ")")), " IS NULL");
     }
 
     std::string next_alias() { return pg::concat("r", ++aliases_); }

@@ -136,6 +136,17 @@ std::string column_match(const ForeignKey& key, std::size_t n, std::string_view 
     return clause + collation_clause(left.collation, right.collation);
 }
 
+// A key may reference one partition of the table alone.
+std::string within_partition(const ForeignKey& key, Oid table, std::string_view alias)
+{
+    if (key.referenced == table)
+        return "";
+    std::string leaves;
+    for (const Oid leaf : leaves_of(key.referenced))
+        leaves += (leaves.empty() ? "" : ", ") + std::to_string(leaf);
+    return pg::concat(" AND ", alias, ".tableoid OPERATOR(pg_catalog.=) ANY (ARRAY[", leaves, "]::pg_catalog.oid[])");
+}
+
 } // namespace
 
 std::vector<ForeignKey> references_to(Oid relation)
@@ -165,6 +176,19 @@ std::string from_referencing(const ForeignKey& key)
 std::string from_referenced(const ForeignKey& key)
 {
     return (key.referenced_partitioned ? "" : "ONLY ") + key.referenced_name;
+}
+
+std::string reference_probe(const ForeignKey& key, Oid table, std::string_view alias, std::string_view row,
+                            std::string_view condition)
+{
+    return pg::concat("(SELECT true FROM ", from_referencing(key), " AS ", row, " WHERE ", reference_match(key, alias, row),
+                      within_partition(key, table, alias), condition, " LIMIT 1)");
+}
+
+std::string same_row(std::string_view left, std::string_view right)
+{
+    return pg::concat(left, ".ctid OPERATOR(pg_catalog.=) ", right, ".ctid AND ", left,
+                      ".tableoid OPERATOR(pg_catalog.=) ", right, ".tableoid");
 }
 
 } // namespace pgcleanup

@@ -42,6 +42,15 @@ std::string reference_match(const ForeignKey& key, std::string_view referenced, 
 std::string from_referencing(const ForeignKey& key);
 std::string from_referenced(const ForeignKey& key);
 
+// A scalar subquery, true or NULL: whether another row, called `row` inside, references the row `alias` of `table` by this
+// key and meets `condition` (empty, or beginning with AND). A LIMIT keeps the planner from turning it into a join, which
+// would read a whole table for each batch.
+std::string reference_probe(const ForeignKey& key, Oid table, std::string_view alias, std::string_view row,
+                            std::string_view condition = "");
+
+// The condition that the rows `left` and `right` (aliases of tables) are one and the same.
+std::string same_row(std::string_view left, std::string_view right);
+
 // A test over the alias `target`, a row of `relation`, that is true when nothing that stays references it by RESTRICT or
 // NO ACTION, directly or through rows that its deletion would cascade to; "true" when there is no such constraint. Written
 // with scalar subqueries so that the planner keeps it a probe per row. References of tables that `owner` cannot read are
