@@ -9,6 +9,7 @@ namespace pgcleanup::pg {
 class Parameters {
 public:
     Parameters& text(std::string_view value);
+    Parameters& text(const std::string& value) { return text(std::string_view(value)); }
     Parameters& text(const std::optional<std::string>& value);
     Parameters& name(const std::optional<std::string>& value);
     Parameters& int8(std::int64_t value);

@@ -45,6 +45,67 @@ inline constexpr const char* plain_foreign_key = "NOT c.conperiod";
 inline constexpr const char* plain_foreign_key = "true";
 #endif
 
+// The columns that a query reads of a range table entry, offset by FirstLowInvalidHeapAttributeNumber; they moved from the
+// entry to a list of their own in 16. Null for entries that are no relations.
+inline Bitmapset* selected_columns(RangeTblEntry* entry, [[maybe_unused]] List* permissions)
+{
+#if PG_VERSION_NUM >= 160000
+    return entry->perminfoindex == 0 ? nullptr : getRTEPermissionInfo(permissions, entry)->selectedCols;
+#else
+    return entry->selectedCols;
+#endif
+}
+inline List* permissions_of(const Query* query)
+{
+#if PG_VERSION_NUM >= 160000
+    return query->rteperminfos;
+#else
+    static_cast<void>(query);
+    return NIL;
+#endif
+}
+inline List* permissions_of(const ParseState* state)
+{
+#if PG_VERSION_NUM >= 160000
+    return state->p_rteperminfos;
+#else
+    static_cast<void>(state);
+    return NIL;
+#endif
+}
+
+// Tree walkers declared their callbacks without arguments until 15, which C++ takes literally.
+using TreeWalker = bool (*)(Node*, void*);
+using TreeMutator = Node* (*)(Node*, void*);
+#if PG_VERSION_NUM >= 160000
+inline TreeWalker declared(TreeWalker walker) { return walker; }
+inline TreeMutator declared(TreeMutator mutator) { return mutator; }
+#else
+// By way of void (*)(), which compilers let stand for any function.
+inline auto declared(TreeWalker walker) { return reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)); }
+inline auto declared(TreeMutator mutator) { return reinterpret_cast<Node* (*)()>(reinterpret_cast<void (*)()>(mutator)); }
+#endif
+inline bool walk_expression(Node* node, TreeWalker walker, void* context)
+{
+    return expression_tree_walker(node, declared(walker), context);
+}
+inline bool walk_query(Query* query, TreeWalker walker, void* context)
+{
+    return query_tree_walker(query, declared(walker), context, 0);
+}
+inline bool walk_raw_tree(Node* node, TreeWalker walker, void* context)
+{
+    return raw_expression_tree_walker(node, declared(walker), context);
+}
+inline Node* copy_expression(Node* node, TreeMutator mutator, void* context)
+{
+    return expression_tree_mutator(node, declared(mutator), context);
+}
+inline Query* copy_query(Query* query, TreeMutator mutator, void* context)
+{
+    return query_tree_mutator(query, declared(mutator), context, 0);
+}
+
 // The process slot of another backend, by its pid, moved between headers; its latch is the same everywhere.
 inline PGPROC* find_process(int pid) { return BackendPidGetProc(pid); }
 
