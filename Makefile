@@ -20,7 +20,7 @@ DATA = $(wildcard src/sql/updates/$(EXTENSION)--*--*.sql)
 EXTRA_CLEAN = $(DEPS) compile_commands.json
 
 REGRESS = $(shell sed -n 's/^test: *//p' test/regress_schedule 2>/dev/null)
-REGRESS_OPTS = --inputdir=.
+REGRESS_OPTS = --inputdir=. --load-extension=$(EXTENSION)
 
 # PostgreSQL's directories come in as system headers, so that warnings are errors in our code only: gcc drops an -I that
 # is also an -isystem. -Wno-register: PostgreSQL 15's headers use a keyword that C++17 took away.
@@ -33,6 +33,11 @@ override COMPILER = $(CXX) $(CXXFLAGS)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
 -include $(DEPS)
+
+# Objects made for another server or by another compiler are made anew.
+BUILT_FOR := $(shell mkdir -p build; new="$$($(PG_CONFIG) --version) $$($(CXX) --version 2>/dev/null | head -n 1)"; \
+	[ "$$new" = "$$(cat build/built-for 2>/dev/null)" ] || echo "$$new" >build/built-for)
+$(OBJS): build/built-for
 else
 all install uninstall clean installcheck:
 	@echo "pg_cleanup: PostgreSQL's build files (PGXS) were not found by '$(PG_CONFIG)': install the Debian package postgresql-server-dev-NN (NN: the server's major version; test/tools/ensure_packages does it), or set PG_CONFIG" >&2; exit 1

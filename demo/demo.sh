@@ -20,18 +20,22 @@ show() {
   psql -X -q -P pager=off -P null='' -v ON_ERROR_STOP=1 ${2:+"$2"} -c "$1" 2>&1
 }
 
-# Watches a run until it has ended, as \watch would.
+# Watches a run until it has ended, a line each time that something has moved.
 watch() {
-  local run=$1 last='' now shown=0
-  printf '\n%s=> SELECT * FROM cleanup_progress \\watch%s\n' "$bold" "$plain"
+  local run=$1 last='' now shown=0 form='%-16s %7s %9s %13s %9s %8s\n'
+  local query="SELECT policy, percent, rows, rows_per_second, eta, batches FROM cleanup_progress"
+  printf '\n%s=> %s \\watch%s\n' "$bold" "$query" "$plain"
   while [ "$(quiet -c "SELECT status FROM cleanup_runs WHERE run_id = $run")" = running ]; do
-    now=$(psql -X -q -P pager=off -P footer=off -P null='' -x -c "SELECT * FROM cleanup_progress" 2>&1)
+    now=$(quiet -F ' ' -P null=- -c "$query WHERE run_id = $run")
     if [ -n "$now" ] && [ "$now" != "$last" ]; then
-      printf '%s\n' "$now"
+      # shellcheck disable=SC2059
+      [ $shown -gt 0 ] || printf "$form" policy percent rows rows_per_second eta batches
+      # shellcheck disable=SC2059,SC2086
+      printf "$form" $now
       last=$now shown=$((shown + 1))
     fi
     [ $((SECONDS - begin)) -lt 600 ] || die "run $run does not end"
-    sleep 0.3
+    sleep 0.2
   done
   [ $shown -gt 0 ] || echo "(the run had ended before it could be watched)"
 }
@@ -75,7 +79,8 @@ export PGDATABASE=cameras
 quiet -v scale="${DEMO_SCALE:-20}" -f "$REPO/test/scenarios/cameras.sql" 2>/dev/null
 
 chapter "A home security system: what there is"
-show "SELECT count(*) AS detections, min(detected_at)::date AS oldest, pg_size_pretty(pg_total_relation_size('cameras.detection')) AS size FROM cameras.detection"
+show "SELECT count(*) AS detections, min(detected_at)::date AS oldest,
+     pg_size_pretty(pg_total_relation_size('cameras.detection')) AS size FROM cameras.detection"
 
 chapter "Declare what goes, and when"
 show "CREATE EXTENSION pg_cleanup"
@@ -93,13 +98,15 @@ printf "\n%s=> SELECT run_id FROM cleanup_run('old_detections', wait => false)%s
 run=$(quiet -c "SELECT run_id FROM cleanup_run('old_detections', wait => false)")
 printf ' run_id \n--------\n %6s\n' "$run"
 watch "$run"
-show "SELECT status, policy, rows, batches, duration FROM cleanup_runs JOIN cleanup_run_targets USING (run_id) WHERE run_id = $run"
+show "SELECT policy, status, strategy, rows, batches, skipped_rows, finished_at - started_at AS duration
+     FROM cleanup_run_targets WHERE run_id = $run"
 
 chapter "Run everything that is due, and wait for it"
 show "SELECT * FROM cleanup_run()"
 
 chapter "What was done, and is all well?"
-show "SELECT policy, target, runs, rows, dependent_rows, pg_size_pretty(row_bytes) AS size, last_status, oldest_row FROM cleanup_stats()"
+show "SELECT policy, target, runs, rows, dependent_rows, pg_size_pretty(row_bytes) AS size, last_status, oldest_row
+     FROM cleanup_stats()"
 show "SELECT * FROM cleanup_check()"
 
 chapter "Compare what is left with the truth stored at loading, row for row"

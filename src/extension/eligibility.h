@@ -4,6 +4,7 @@
 // run, collecting and deleting, so they cannot disagree.
 #pragma once
 
+#include "core/age_unit.h"
 #include "extension/policy.h"
 
 namespace pgcleanup {
@@ -40,23 +41,34 @@ public:
 
     // An expression of type timestamptz over `target`: the age of a row, for oldest, newest and preview. NULL without age.
     std::string age_as_timestamp() const;
-    // The value of the age column in `text` (as its type prints it) as timestamptz is what the above is for; chunks of the
-    // index strategy compare raw values: the type of the age column.
+    // The type of the age column, below any domain: chunks of the index strategy compare raw values of it.
     Oid age_type() const noexcept;
 
 private:
+    // A bound of the age in the column's own type, as a value that outlives every memory context.
+    struct Bound {
+        std::int64_t number = 0;
+        std::array<std::uint8_t, 16> uuid{};
+    };
+    void set_naive_bounds(const AgeWindow& window, TimestampTz before);
+    void set_integer_bounds(const AgeWindow& window, TimestampTz before);
+    void set_uuid_bounds(const AgeWindow& window, TimestampTz before);
+    void add(pg::Parameters& parameters, const Bound& bound) const;
+
     std::optional<std::string> column_;
     AgeKind kind_ = AgeKind::none;
     Oid type_ = InvalidOid;
-    std::string unit_;
+    core::AgeUnit unit_ = core::AgeUnit::s;
     std::string time_zone_;
     std::string condition_;
-    std::vector<std::pair<Oid, Datum>> values_;
-    bool has_from_ = false;
+    Bound lower_;
+    Bound upper_; // exclusive
+    bool lower_is_inclusive_ = false;
 };
 
-// The cutoff of a run that starts at `start`: start - retain in the policy's time zone; `retain` in interval text. Raises
-// when the result is after the start. A policy without an age has none.
+// The cutoff of a run that starts at `start`: start - retain by the calendar of the policy's time zone. `retain`, interval
+// text that replaces the policy's own, is checked like one. Raises when the result is after the start. A policy without an
+// age has none.
 std::optional<TimestampTz> cutoff_at(const Policy& policy, TimestampTz start, const std::optional<std::string>& retain);
 
 } // namespace pgcleanup

@@ -13,20 +13,26 @@ struct Policy {
     std::string name;
     Oid target = InvalidOid;      // InvalidOid: unbound
     std::string target_name;      // "schema.name", quoted; the last known one when unbound
+    bool target_is_bound = true;  // false: known by name only, since it was restored from a dump
     std::optional<std::string> age_column;
     std::optional<std::string> retain; // interval text in IntervalStyle postgres
     std::optional<std::string> condition; // canonical, over the alias `target`
-    std::string action;
+    std::string action = "delete";
+    std::optional<std::string> set_values; // json text
     std::optional<std::string> age_unit;
     std::optional<std::string> guard;
-    std::string on_reference;
+    std::string on_reference = "follow";
+    std::optional<std::string> archive_to;
+    std::string archive_retain = "7 days"; // interval text
     std::optional<std::int32_t> batch_size;
     std::optional<std::int64_t> refuse_above_rows;
     std::optional<double> refuse_above_fraction;
     std::string time_zone;
     std::int32_t priority = 100;
     bool enabled = true;
-    std::string revision; // changes with every change of the row
+    std::optional<std::string> description;
+    std::string created_by;
+    std::string revision; // changes with every change of what is declared; not when the policy is merely bound
     std::optional<std::string> fingerprint; // nothing: not bound since it was loaded
 };
 
@@ -36,7 +42,8 @@ std::optional<Policy> find_policy(pg::Spi& spi, const pg::Extension& extension, 
 // Every policy, enabled or not: by priority, then what references before what is referenced, then name.
 std::vector<Policy> all_policies(pg::Spi& spi, const pg::Extension& extension);
 
-// Whether `role` may act on the policy: superuser, or (a member of) the owner of its target.
+// Whether `role` may act on the policy: superuser, or (a member of) the owner of its target; while the target is not
+// there, (a member of) who made it.
 bool may_manage(const Policy& policy, Oid role);
 
 // Raises undefined_object "policy ... does not exist", with near names among those that `role` may manage as the hint.

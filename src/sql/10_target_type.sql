@@ -15,6 +15,8 @@ CREATE FUNCTION cleanup_target_to_regclass(cleanup_target) RETURNS regclass
   LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'cleanup_target_to_regclass';
 CREATE FUNCTION cleanup_target_from_regclass(regclass) RETURNS cleanup_target
   LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'cleanup_target_from_regclass';
+CREATE FUNCTION cleanup_target_is_bound(cleanup_target) RETURNS boolean
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'cleanup_target_is_bound';
 CREATE CAST (cleanup_target AS regclass) WITH FUNCTION cleanup_target_to_regclass(cleanup_target) AS IMPLICIT;
 CREATE CAST (regclass AS cleanup_target) WITH FUNCTION cleanup_target_from_regclass(regclass) AS ASSIGNMENT;
 
@@ -23,3 +25,4 @@ COMMENT ON FUNCTION cleanup_target_in(cstring) IS 'Input of cleanup_target: sche
 COMMENT ON FUNCTION cleanup_target_out(cleanup_target) IS 'Output of cleanup_target: the present schema.name, or the last known one';
 COMMENT ON FUNCTION cleanup_target_to_regclass(cleanup_target) IS 'The bound table, NULL when it is not bound or no longer there';
 COMMENT ON FUNCTION cleanup_target_from_regclass(regclass) IS 'Binds to a table that exists';
+COMMENT ON FUNCTION cleanup_target_is_bound(cleanup_target) IS 'Whether it knows its table by identity; a name loaded from a dump does not, until its first run';

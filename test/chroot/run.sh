@@ -40,7 +40,8 @@ make_tarball() {
   [ -n "$mirror" ] || skip "apt of this machine has no Debian mirror"
   tree=$(mktemp -d "$base/pgcc.XXXXXX")
   say "debootstrap $suite"
-  if ! debootstrap --variant=minbase --include=git,make,ca-certificates "$suite" "$tree" "$mirror" >"$cache/debootstrap-$suite.log" 2>&1; then
+  if ! debootstrap --variant=minbase --include=git,make,ca-certificates "$suite" "$tree" "$mirror" \
+    >"$cache/debootstrap-$suite.log" 2>&1; then
     rm -rf --one-file-system "$tree"
     tail -n 5 "$cache/debootstrap-$suite.log" >&2
     skip "debootstrap cannot make $suite here"
@@ -92,9 +93,15 @@ if [ -n "$inside" ]; then
   mount --bind "$cache/archives-$suite" "$inside/var/cache/apt/archives"
   cp -L /etc/resolv.conf /etc/hosts "$inside/etc/"
   in_chroot rm -f /etc/apt/apt.conf.d/docker-clean
-  echo 'APT::Keep-Downloaded-Packages "true";' >"$inside/etc/apt/apt.conf.d/02keep"
+  # A mirror may be a snapshot, whose lists have run out (unstable's do within a week); signatures are still checked.
+  printf '%s\n' 'APT::Keep-Downloaded-Packages "true";' 'Acquire::Check-Valid-Until "false";' \
+    >"$inside/etc/apt/apt.conf.d/02cache"
 
-  git clone -q --no-hardlinks "$REPO" "$inside/root/pg_cleanup"
+  git -c advice.detachedHead=false clone -q --no-hardlinks "$REPO" "$inside/root/pg_cleanup"
+  # A plain make, before anything is there, names the missing package.
+  if said=$(in_chroot make -C /root/pg_cleanup 2>&1); then die "make worked without PostgreSQL's headers"; fi
+  [[ $said == *"package postgresql-server-dev-"* ]] || die "make does not say what is missing: $said"
+
   if [ -n "$once" ]; then
     round make -C /root/pg_cleanup --no-print-directory test
   else
@@ -102,10 +109,12 @@ if [ -n "$inside" ]; then
       round make -C /root/pg_cleanup --no-print-directory demo
       round make -C /root/pg_cleanup --no-print-directory test
     done
-    in_chroot apt-get -qq -y --no-install-recommends install sudo >/dev/null
+    # Something must be missing for sudo to be tried.
+    in_chroot apt-get -qq -y purge python3-pytest-timeout >/dev/null 2>&1
+    in_chroot apt-get -qq -y --no-install-recommends install sudo >/dev/null 2>&1
     in_chroot useradd -m -s /bin/bash tester
     echo 'tester ALL=(ALL) NOPASSWD: ALL' >"$inside/etc/sudoers.d/tester"
-    git clone -q --no-hardlinks "$REPO" "$inside/home/tester/pg_cleanup"
+    git -c advice.detachedHead=false clone -q --no-hardlinks "$REPO" "$inside/home/tester/pg_cleanup"
     in_chroot chown -R tester: /home/tester/pg_cleanup
     round setpriv --reuid=tester --regid=tester --init-groups env HOME=/home/tester \
       make -C /home/tester/pg_cleanup --no-print-directory test
@@ -133,8 +142,8 @@ trap '[ -z "$tree" ] || rm -rf --one-file-system "$tree"' EXIT
 trap 'exit 130' INT TERM HUP
 [ -e "$cache/$suite.tar.gz" ] || make_tarball
 tree=$(mktemp -d "$base/pgcc.XXXXXX")
-chmod 755 "$tree"
 tar -C "$tree" -xzf "$cache/$suite.tar.gz"
+chmod 755 "$tree" # its root: mktemp made it private
 unshare --mount --pid --fork --kill-child --propagation private \
   "$0" --suite "$suite" $once --cache "$cache" --in-namespace "$tree" 7>&-
 say "$suite: all passed"

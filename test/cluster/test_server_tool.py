@@ -18,7 +18,8 @@ def test_crash_recovers(own_server):
 def test_kill9_is_for_own_processes_only(own_server):
     with pytest.raises(ValueError):
         own_server.kill9(os.getpid())
-    backend = own_server.connect().info.backend_pid
+    connection = own_server.connect()
+    backend = connection.info.backend_pid
     own_server.kill9(backend)
     own_server.wait_for_log("all server processes terminated; reinitializing")
     own_server.wait_until_ready()

@@ -1,10 +1,10 @@
 #!/bin/sh
 # What the companion says about itself, and to arguments that it does not know.
-# Usage: version_test.sh PROGRAM META.json
+# Usage: version_test.sh [PROGRAM]; the default is $PG_CLEANUP_PROGRAM.
 set -u
 
-program=$1
-meta=$2
+program=${1:-${PG_CLEANUP_PROGRAM:?which program?}}
+meta=$(dirname "$0")/../../META.json
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 failures=0
@@ -26,7 +26,8 @@ run() {
   [ "$actual" -eq "$expected" ] || fail "$label: exit $actual, not $expected"
 }
 
-says() { grep -qF -e "$2" "$work/$1" || fail "$label: nothing like '$2' on $1"; }
+# Help is wrapped where the version of CLI11 likes to.
+says() { tr -s "[:space:]" " " <"$work/$1" | grep -qF -e "$2" || fail "$label: nothing like '$2' on $1"; }
 is_silent() { [ ! -s "$work/$1" ] || fail "$label: $1 is not empty"; }
 
 version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$meta")
@@ -40,7 +41,7 @@ done
 
 for option in --help -h; do
   run 0 $option
-  says out "Usage: pg-cleanup"
+  says out "pg-cleanup [OPTIONS]"
   says out "--version"
   says out "no commands yet"
   is_silent err

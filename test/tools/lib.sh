@@ -22,6 +22,9 @@ find_pg_config() {
     [ -x "$found" ] && printf '%s\n' "$found"
 }
 
+# The server's major version.
+pg_major() { "$(find_pg_config)" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/'; }
+
 # A role of the operating system that may run a server: oneself, unless one is root.
 server_user() {
     if [ "$(id -u)" != 0 ]; then
@@ -71,10 +74,10 @@ private_bindir() {
 find_python() {
     local python
     for python in "$(command -v python3)" /usr/bin/python3; do
-        if "$python" -c 'import psycopg2, pytest, xdist' 2>/dev/null; then
+        if "$python" -c 'import psycopg2, pytest, pytest_timeout, xdist' 2>/dev/null; then
             printf '%s\n' "$python"
             return
         fi
     done
-    die "no python3 with psycopg2, pytest and pytest-xdist"
+    die "no python3 with psycopg2, pytest, pytest-timeout and pytest-xdist"
 }

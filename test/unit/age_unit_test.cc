@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <limits>
 
 namespace pgcleanup::core {
@@ -10,7 +11,7 @@ namespace {
 
 constexpr std::int64_t largest = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t smallest = std::numeric_limits<std::int64_t>::min();
-constexpr AgeUnit all_units[] = {AgeUnit::s, AgeUnit::ms, AgeUnit::us, AgeUnit::ns};
+constexpr std::array all_units = {AgeUnit::s, AgeUnit::ms, AgeUnit::us, AgeUnit::ns};
 
 TEST(AgeUnit, ParsesItsFourNames)
 {

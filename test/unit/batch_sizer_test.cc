@@ -55,6 +55,15 @@ TEST(BatchSizer, GrowsAtMostTwofold)
     EXPECT_EQ(sizer.next(), 400);
 }
 
+TEST(BatchSizer, GrowsTwofoldUpToTheMaximum)
+{
+    BatchSizer sizer(seconds{1}, 40, 1, 100);
+    sizer.record(40, microseconds{1});
+    EXPECT_EQ(sizer.next(), 80);
+    sizer.record(80, microseconds{1});
+    EXPECT_EQ(sizer.next(), 100);
+}
+
 TEST(BatchSizer, GrowsNoFurtherThanTheTarget)
 {
     BatchSizer sizer(milliseconds{150}, 100, 1, 1'000'000);
@@ -142,6 +151,10 @@ TEST(BatchSizer, DurationsOfZeroOrLessAreSafe)
     EXPECT_EQ(sizer.next(), 400);
     sizer.record(400, microseconds::min());
     EXPECT_EQ(sizer.next(), 800);
+
+    BatchSizer impatient(microseconds{10}, 8, 1, 100'000);
+    impatient.record(1, microseconds{0});
+    EXPECT_EQ(impatient.next(), 10) << "no time at all counts as a microsecond";
 }
 
 TEST(BatchSizer, ExtremesDoNotOverflow)
@@ -151,6 +164,10 @@ TEST(BatchSizer, ExtremesDoNotOverflow)
     EXPECT_EQ(sizer.next(), largest);
     sizer.record(largest, microseconds{1});
     EXPECT_EQ(sizer.next(), largest);
+
+    BatchSizer exact(microseconds::max(), largest / 2 + 1, 1, largest);
+    exact.record(1, microseconds{1}); // affordable is 2^63, one more than int64 holds
+    EXPECT_EQ(exact.next(), largest);
 
     BatchSizer slow(microseconds{1}, largest, 1, largest);
     slow.record(1, microseconds::max());

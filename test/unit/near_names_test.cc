@@ -74,6 +74,7 @@ TEST(NearNames, GivesAtMostTheMaximum)
 TEST(NearNames, CaseIsNoError)
 {
     EXPECT_EQ(near_names("OLD_EVENTS", policies), Names{"old_events"});
+    EXPECT_EQ(near_names("AZ@[", Names{"az@[", "az`{"}), Names{"az@["}) << "letters only";
     EXPECT_EQ(near_names("old_events", Names{"Old_Events"}), Names{"Old_Events"}) << "as it is written";
 }
 

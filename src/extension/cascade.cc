@@ -1,0 +1,120 @@
+#include "extension/cascade.h"
+
+#include "extension/table_facts.h"
+#include "pg/text.h"
+
+extern "C" {
+#include "catalog/partition.h"
+}
+
+namespace pgcleanup {
+
+namespace {
+
+// Walks the graph depth first; `path` is the way from the first table, by topmost tables.
+class Walk {
+public:
+    Walk(Cascade& cascade, std::optional<Oid> reader) : cascade_(cascade), reader_(reader) {}
+
+    void visit(Oid table)
+    {
+        if (is_known(table))
+            return;
+        const std::size_t at = cascade_.tables.size();
+        cascade_.tables.push_back({table, {}});
+        path_.push_back(topmost_table(table));
+        for (ForeignKey& key : references_to(table)) {
+            if (reader_ && !may_read(key.referencing, *reader_)) {
+                cascade_.unreadable.push_back(std::move(key));
+                continue;
+            }
+            if (key.cascades())
+                follow(key.referencing);
+            cascade_.tables[at].keys.push_back(std::move(key));
+        }
+        path_.pop_back();
+    }
+
+private:
+    void follow(Oid table)
+    {
+        if (std::ranges::find(path_, topmost_table(table)) != path_.end())
+            cascade_.cyclic = true;
+        visit(table);
+    }
+
+    bool is_known(Oid table) const
+    {
+        return std::ranges::any_of(cascade_.tables, [&](const CascadeTable& known) { return known.table == table; });
+    }
+
+    Cascade& cascade_;
+    std::optional<Oid> reader_;
+    std::vector<Oid> path_;
+};
+
+// The rows that one CASCADE key adds to those that are going.
+std::string step(const ForeignKey& key)
+{
+    return pg::concat("SELECT r.tableoid, r.ctid FROM ", from_referenced(key), " AS p, ", from_referencing(key),
+                      " AS r WHERE p.tableoid OPERATOR(pg_catalog.=) going.tab AND p.ctid OPERATOR(pg_catalog.=) going.tid"
+                      " AND ", reference_match(key, "p", "r"));
+}
+
+} // namespace
+
+const CascadeTable& Cascade::find(Oid table) const
+{
+    const auto found = std::ranges::find(tables, table, &CascadeTable::table);
+    if (found == tables.end())
+        pg::raise({.message = pg::concat("relation with OID ", table, " is not in the cascade")});
+    return *found;
+}
+
+bool Cascade::has_blocking_keys() const
+{
+    return std::ranges::any_of(tables, [](const CascadeTable& table) {
+        return std::ranges::any_of(table.keys, &ForeignKey::blocks);
+    });
+}
+
+bool Cascade::reaches(Oid table) const
+{
+    const Oid topmost = topmost_table(table);
+    if (cyclic && topmost == topmost_table(tables.front().table))
+        return true;
+    return std::any_of(tables.begin() + 1, tables.end(),
+                       [&](const CascadeTable& known) { return topmost_table(known.table) == topmost; });
+}
+
+Cascade cascade_from(Oid relation, std::optional<Oid> reader)
+{
+    Cascade cascade;
+    Walk(cascade, reader).visit(relation);
+    return cascade;
+}
+
+Oid topmost_table(Oid table)
+{
+    return pg::pg_call([&] {
+        if (!get_rel_relispartition(table))
+            return table;
+        List* ancestors = get_partition_ancestors(table);
+        return ancestors == NIL ? table : llast_oid(ancestors);
+    });
+}
+
+std::string going_rows(const Cascade& cascade, const std::string& seed)
+{
+    std::string steps;
+    for (const CascadeTable& table : cascade.tables)
+        for (const ForeignKey& key : table.keys)
+            if (key.cascades())
+                steps += (steps.empty() ? "" : " UNION ALL ") + step(key);
+    if (steps.empty())
+        return pg::concat("going (tab, tid) AS (", seed, ")");
+    return pg::concat("going (tab, tid) AS (", seed, cascade.cyclic ? " UNION " : " UNION ALL ",
+                      "SELECT next.tab, next.tid FROM going CROSS JOIN LATERAL (", steps, ") AS next (tab, tid))");
+}
+
+} // namespace pgcleanup

@@ -1,0 +1,84 @@
+#include "extension/due_rows.h"
+
+#include "pg/text.h"
+
+namespace pgcleanup {
+
+namespace {
+
+using pg::concat;
+
+// Microseconds since 2000 of an expression of type timestamptz, as an integer, so that partitions can be compared.
+std::string microseconds(const std::string& expression)
+{
+    return concat("((EXTRACT(epoch FROM ", expression, ") OPERATOR(pg_catalog.-) ",
+                  static_cast<std::int64_t>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY,
+                  ") OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8");
+}
+
+std::optional<TimestampTz> to_timestamp(const pg::Cell& cell)
+{
+    return cell ? std::optional<TimestampTz>(pg::to_int64(cell)) : std::nullopt;
+}
+
+std::vector<ForeignKey> blocking_keys(Oid leaf, Oid owner)
+{
+    std::vector<ForeignKey> keys = cascade_from(leaf, owner).find(leaf).keys;
+    std::erase_if(keys, [](const ForeignKey& key) { return !key.blocks(); });
+    return keys;
+}
+
+// How many of the blocked rows this very key references. (A row that references itself is not blocked by that.)
+std::string blocked_by(const ForeignKey& key, Oid leaf)
+{
+    return concat("pg_catalog.count(*) FILTER (WHERE NOT pg_cleanup_test.is_free AND ",
+                  reference_probe(key, leaf, "target", "r", concat(" AND NOT (", same_row("r", "target"), ")")), ")");
+}
+
+} // namespace
+
+DueRows& DueRows::operator+=(const DueRows& other)
+{
+    eligible += other.eligible;
+    blocked += other.blocked;
+    for (const auto& [key, rows] : other.blocked_by)
+        blocked_by[key] += rows;
+    if (other.oldest && (!oldest || *other.oldest < *oldest))
+        oldest = other.oldest;
+    if (other.newest && (!newest || *other.newest > *newest))
+        newest = other.newest;
+    return *this;
+}
+
+DueRows count_due_rows(pg::Spi& spi, const Eligibility& eligibility, Oid leaf, Oid owner)
+{
+    const std::string not_referenced = not_referenced_test(leaf, owner);
+    const bool may_block = not_referenced != "true";
+    const std::vector<ForeignKey> keys = may_block ? blocking_keys(leaf, owner) : std::vector<ForeignKey>();
+    std::string columns;
+    for (const ForeignKey& key : keys)
+        columns += ", " + blocked_by(key, leaf);
+    const std::string age = eligibility.age_as_timestamp();
+    // OFFSET 0 keeps the subquery one: its result is used more than once, and probes cost.
+    const std::string sql =
+        concat("SELECT pg_catalog.count(*), ", microseconds(concat("pg_catalog.min(", age, ")")), ", ",
+               microseconds(concat("pg_catalog.max(", age, ")")), ", ",
+               may_block ? "pg_catalog.count(*) FILTER (WHERE NOT pg_cleanup_test.is_free)" : "0", columns, " FROM ONLY ",
+               pg::relation_name(leaf), " AS target",
+               may_block ? concat(" CROSS JOIN LATERAL (SELECT ", not_referenced, " OFFSET 0) AS pg_cleanup_test (is_free)") : "",
+               " WHERE ", eligibility.test(1));
+    pg::Parameters parameters;
+    eligibility.add_parameters(parameters);
+    const pg::Rows rows = spi.run(sql, parameters, pg::Access::read_only);
+    DueRows due;
+    due.eligible = pg::to_int64(rows[0][0]);
+    due.oldest = to_timestamp(rows[0][1]);
+    due.newest = to_timestamp(rows[0][2]);
+    due.blocked = pg::to_int64(rows[0][3]);
+    for (std::size_t n = 0; n < keys.size(); ++n)
+        if (const std::int64_t count = pg::to_int64(rows[0][4 + n]); count > 0)
+            due.blocked_by[concat(keys[n].name, " on ", keys[n].referencing_name)] = count;
+    return due;
+}
+
+} // namespace pgcleanup

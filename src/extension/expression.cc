@@ -1,0 +1,274 @@
+#include "extension/expression.h"
+
+#include "pg/subtransaction.h"
+#include "pg/text.h"
+
+namespace pgcleanup {
+
+namespace {
+
+using pg::concat;
+
+// Which expression is spoken of.
+struct Subject {
+    const char* word;   // for messages
+    Oid relation;       // InvalidOid: a guard
+    const std::string& text;
+};
+
+// --- errors ------------------------------------------------------------------------------------------------------------
+
+std::string better_hint(const pg::PgError& error, const Subject& subject)
+{
+    switch (error.sqlstate()) {
+    case ERRCODE_GROUPING_ERROR:
+        return "It is tested for one row at a time: put the aggregate into a sub-select.";
+    case ERRCODE_WINDOWING_ERROR:
+        return "It is tested for one row at a time: put the window function into a sub-select.";
+    case ERRCODE_SYNTAX_ERROR:
+        return "Write one boolean expression, as after WHERE.";
+    case ERRCODE_UNDEFINED_COLUMN:
+        return OidIsValid(subject.relation) ? "" : "A guard has no row to look at: it reads tables by sub-selects.";
+    case ERRCODE_UNDEFINED_PARAMETER:
+        return "There are no parameters here: write the value.";
+    default:
+        return "";
+    }
+}
+
+// The parser's error, told about the text that it is about instead of the statement that is running.
+[[noreturn]] void raise_about(const pg::PgError& error, const Subject& subject)
+{
+    pg::ErrorFields fields = error.fields();
+    if (fields.cursor_position > 0) {
+        fields.internal_query = subject.text;
+        fields.internal_position = fields.cursor_position;
+        fields.cursor_position = 0;
+    }
+    if (fields.hint.empty())
+        fields.hint = better_hint(error, subject);
+    const std::string context = concat(subject.word, " of a policy: ", subject.text);
+    fields.context = fields.context.empty() ? context : concat(fields.context, "\n", context);
+    throw pg::PgError(std::move(fields), error.from_postgres());
+}
+
+[[noreturn]] void refuse(const Subject& subject, int sqlstate, std::string_view what, std::string hint)
+{
+    pg::raise({.sqlstate = sqlstate,
+               .message = concat("the ", subject.word, " of a policy ", what),
+               .detail = concat("The ", subject.word, " is: ", subject.text),
+               .hint = std::move(hint)});
+}
+
+// --- rules -------------------------------------------------------------------------------------------------------------
+
+std::string function_name(Oid function)
+{
+    const char* name = pg::pg_call([&] { return format_procedure(function); });
+    return name;
+}
+
+ExpressionUses uses_of(const ExpressionTree& expression, Oid relation)
+{
+    ExpressionUses uses{};
+    pg::pg_call([&] { pg_collect_uses(expression, relation, &uses); });
+    return uses;
+}
+
+void check_functions(const ExpressionUses& uses, const Subject& subject)
+{
+    constexpr int state = ERRCODE_FEATURE_NOT_SUPPORTED;
+    if (OidIsValid(uses.volatile_function))
+        refuse(subject, state,
+               concat("must not call the volatile function ", function_name(uses.volatile_function)),
+               "What is due must not change from one look to the next: use a STABLE or IMMUTABLE function, such as now().");
+    if (uses.takes_number)
+        refuse(subject, state, "must not take a number of a sequence", "");
+    if (uses.samples)
+        refuse(subject, state, "must not use TABLESAMPLE", "What is due must not change from one look to the next.");
+    if (uses.locks_or_writes)
+        refuse(subject, state, "must not lock or change rows", "Leave out FOR UPDATE and its like.");
+    if (OidIsValid(uses.temporary_relation))
+        refuse(subject, ERRCODE_WRONG_OBJECT_TYPE,
+               concat("must not use the temporary relation ", pg::relation_name(uses.temporary_relation)),
+               "Workers do not see it.");
+}
+
+void check_target_columns(const ExpressionTree& expression, const Subject& subject)
+{
+    int column = -1;
+    while ((column = bms_next_member(expression.target_columns, column)) >= 0) {
+        const int number = column + FirstLowInvalidHeapAttributeNumber;
+        if (number > 0 || number == TableOidAttributeNumber)
+            continue;
+        if (number == InvalidAttrNumber)
+            refuse(subject, ERRCODE_FEATURE_NOT_SUPPORTED, "must not use the whole row",
+                   "A new column would change its meaning: name the columns.");
+        refuse(subject, ERRCODE_FEATURE_NOT_SUPPORTED, "must not use a system column",
+               "Where a row is stored and by whom it was written says nothing that lasts. tableoid may be used.");
+    }
+}
+
+void check_rules(const ExpressionTree& expression, const Subject& subject)
+{
+    if (expression.frozen_literal != nullptr)
+        refuse(subject, ERRCODE_FEATURE_NOT_SUPPORTED,
+               concat("must not contain the literal '", expression.frozen_literal, "'"),
+               "It would stay what it is now, when the policy is made: use now() or current_date.");
+    check_target_columns(expression, subject);
+    check_functions(uses_of(expression, subject.relation), subject);
+}
+
+// --- reading -----------------------------------------------------------------------------------------------------------
+
+ExpressionTree parse(const Subject& subject, const char* alias)
+{
+    return pg::pg_call([&] { return pg_parse_expression(subject.text.c_str(), subject.relation, alias); });
+}
+
+// By the table's own name, or else by the name that canonical text uses.
+ExpressionTree parse_by_any_name(const Subject& subject)
+{
+    ExpressionTree expression{};
+    const std::optional<pg::PgError> by_own_name =
+        pg::try_in_subtransaction([&] { expression = parse(subject, nullptr); });
+    if (!by_own_name)
+        return expression;
+    if (by_own_name->sqlstate() != ERRCODE_UNDEFINED_TABLE || !OidIsValid(subject.relation))
+        raise_about(*by_own_name, subject);
+    try {
+        return parse(subject, "target");
+    } catch (const pg::PgError& by_alias) {
+        raise_about(by_alias.sqlstate() == ERRCODE_UNDEFINED_TABLE ? *by_own_name : by_alias, subject);
+    }
+}
+
+ExpressionTree parse_canonical(const Subject& subject)
+{
+    try {
+        return parse(subject, "target");
+    } catch (const pg::PgError& error) {
+        raise_about(error, subject);
+    }
+}
+
+bool same(const ExpressionTree& left, const ExpressionTree& right)
+{
+    return pg::pg_call([&] { return pg_same_expression(left, right); });
+}
+
+constexpr const char* loses_operator =
+    "IS DISTINCT FROM, NULLIF, CASE x WHEN ... and JOIN ... USING cannot say which operator they use when it is not one of "
+    "pg_catalog (citext, for one): write the comparison out, e.g. CASE WHEN x = ... or x <> ... OR x IS NULL.";
+
+// What is stored must be read again as the very tree that was checked.
+void check_survives(const ExpressionTree& original, const std::string& canonical, const Subject& subject)
+{
+    const Subject again{subject.word, subject.relation, canonical};
+    ExpressionTree reread{};
+    const std::optional<pg::PgError> error = pg::try_in_subtransaction([&] { reread = parse(again, "target"); });
+    if (!error && same(original, reread))
+        return;
+    pg::raise({.sqlstate = ERRCODE_FEATURE_NOT_SUPPORTED,
+               .message = concat("the ", subject.word, " of a policy would not keep its meaning when it is stored"),
+               .detail = error ? concat("It would be stored as ", canonical, ", which is: ", error->fields().message)
+                               : concat("It would be stored as ", canonical, ", which means something else."),
+               .hint = loses_operator});
+}
+
+std::string canonical_text(const ExpressionTree& expression, const Subject& subject)
+{
+    const CanonicalSettings settings;
+    const std::string canonical = pg::pg_call([&] { return pg_print_expression(expression, subject.relation); });
+    check_survives(expression, canonical, subject);
+    return canonical;
+}
+
+std::string canonical_expression(const Subject& subject)
+{
+    const ExpressionTree expression = parse_by_any_name(subject);
+    check_rules(expression, subject);
+    return canonical_text(expression, subject);
+}
+
+ExpressionTree read_canonical(const Subject& subject)
+{
+    const CanonicalSettings settings;
+    const ExpressionTree expression = parse_canonical(subject);
+    check_rules(expression, subject);
+    return expression;
+}
+
+std::string adopted_expression(const Subject& subject)
+{
+    ExpressionTree as_canonical{};
+    const std::optional<pg::PgError> not_canonical =
+        pg::try_in_subtransaction([&] { as_canonical = read_canonical(subject); });
+    if (not_canonical)
+        return canonical_expression(subject);
+    ExpressionTree as_written{};
+    const std::optional<pg::PgError> unreadable =
+        pg::try_in_subtransaction([&] { as_written = parse_by_any_name(subject); });
+    if (!unreadable && !same(as_canonical, as_written))
+        refuse(subject, ERRCODE_AMBIGUOUS_FUNCTION, "means something else under the current search_path",
+               "Set search_path to pg_catalog for stored text as it was exported; or make the policy with "
+               "cleanup_add_policy.");
+    return canonical_text(as_canonical, subject);
+}
+
+void verify_under_current_path(const Subject& subject)
+{
+    const ExpressionTree expected = read_canonical(subject);
+    const ExpressionTree actual = parse_canonical(subject);
+    if (same(expected, actual))
+        return;
+    refuse(subject, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+           "means something else under the search_path of the table's owner",
+           "Something in a schema of his search_path stands before an operator, function or type of pg_catalog.");
+}
+
+} // namespace
+
+CanonicalSettings::CanonicalSettings()
+{
+    settings_.set(pg::language_settings());
+    settings_.set("search_path", "pg_catalog, pg_temp");
+    settings_.set("TimeZone", "UTC");
+    settings_.set("lc_monetary", "C");
+}
+
+std::string canonical_condition(Oid target, const std::string& text)
+{
+    return canonical_expression({"condition", target, text});
+}
+
+std::string canonical_guard(const std::string& text) { return canonical_expression({"guard", InvalidOid, text}); }
+
+ExpressionTree read_canonical_condition(Oid relation, const std::string& canonical)
+{
+    return read_canonical({"condition", relation, canonical});
+}
+
+ExpressionTree read_canonical_guard(const std::string& canonical)
+{
+    return read_canonical({"guard", InvalidOid, canonical});
+}
+
+void verify_condition_under_current_path(Oid relation, const std::string& canonical)
+{
+    verify_under_current_path({"condition", relation, canonical});
+}
+
+void verify_guard_under_current_path(const std::string& canonical)
+{
+    verify_under_current_path({"guard", InvalidOid, canonical});
+}
+
+std::string adopted_condition(Oid target, const std::string& text)
+{
+    return adopted_expression({"condition", target, text});
+}
+
+std::string adopted_guard(const std::string& text) { return adopted_expression({"guard", InvalidOid, text}); }
+
+} // namespace pgcleanup

@@ -1,0 +1,152 @@
+#include "extension/expression_tree.h"
+
+#include "extension/frozen_literals.h"
+#include "pg/version.h"
+
+namespace pgcleanup {
+
+namespace {
+
+// PostgreSQL's grammar reads "expression [FROM ...] [WHERE ...]" here, so everything but the expression must be absent.
+bool is_expression_only(const SelectStmt* statement)
+{
+    return statement->distinctClause == NIL && statement->intoClause == nullptr && statement->fromClause == NIL &&
+           statement->whereClause == nullptr && statement->groupClause == NIL && statement->havingClause == nullptr &&
+           statement->windowClause == NIL && statement->valuesLists == NIL && statement->sortClause == NIL &&
+           statement->limitOffset == nullptr && statement->limitCount == nullptr && statement->lockingClause == NIL &&
+           statement->withClause == nullptr && statement->op == SETOP_NONE;
+}
+
+[[noreturn]] void pg_raise_not_one_expression()
+{
+    ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("not a single expression"),
+                    errhint("Write one boolean expression, as after WHERE; sub-selects go in parentheses.")));
+    pg_unreachable();
+}
+
+Node* pg_raw_expression(const char* text)
+{
+    List* statements = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
+    if (list_length(statements) != 1)
+        pg_raise_not_one_expression();
+    Node* statement = castNode(RawStmt, linitial(statements))->stmt;
+    if (!IsA(statement, SelectStmt))
+        pg_raise_not_one_expression();
+    auto* select = reinterpret_cast<SelectStmt*>(statement);
+    if (!is_expression_only(select) || list_length(select->targetList) != 1)
+        pg_raise_not_one_expression();
+    auto* target = castNode(ResTarget, linitial(select->targetList));
+    if (target->name != nullptr || target->indirection != NIL)
+        pg_raise_not_one_expression();
+    return target->val;
+}
+
+RangeTblEntry* pg_add_target(ParseState* state, Oid relation, const char* alias)
+{
+    Relation table = table_open(relation, AccessShareLock);
+    ParseNamespaceItem* item = addRangeTableEntryForRelation(
+        state, table, AccessShareLock, alias == nullptr ? nullptr : makeAlias(alias, NIL), true, true);
+    addNSItemToQuery(state, item, false, true, true);
+    table_close(table, NoLock);
+    return item->p_rte;
+}
+
+// --- comparing ---------------------------------------------------------------------------------------------------------
+
+Node* pg_normalized(Node* node, void* context);
+
+// A cast of an array constructor that changes nothing but the label is the same as labelled elements; PostgreSQL reads the
+// one form where it printed the other (`varchar_column IN ('a', 'b')`).
+Node* pg_label_elements(RelabelType* label, ArrayExpr* array, void* context)
+{
+    auto* result = static_cast<ArrayExpr*>(copyObjectImpl(array));
+    const Oid element_type = get_element_type(label->resulttype);
+    if (!OidIsValid(element_type) || array->multidims)
+        return nullptr;
+    result->array_typeid = label->resulttype;
+    result->element_typeid = element_type;
+    result->array_collid = label->resultcollid;
+    result->elements = NIL;
+    for (int i = 0; i < list_length(array->elements); ++i) {
+        auto* element = static_cast<Expr*>(list_nth(array->elements, i));
+        RelabelType* labelled = makeRelabelType(element, element_type, -1, label->resultcollid, COERCE_EXPLICIT_CAST);
+        result->elements = lappend(result->elements, pg_normalized(reinterpret_cast<Node*>(labelled), context));
+    }
+    return reinterpret_cast<Node*>(result);
+}
+
+Node* pg_normalized_query(Query* query, void* context)
+{
+    Query* copy = pg::copy_query(query, pg_normalized, context);
+    for (int i = 0; i < list_length(copy->rtable); ++i) {
+        auto* entry = static_cast<RangeTblEntry*>(list_nth(copy->rtable, i));
+        entry->alias = nullptr;
+        entry->eref = makeAlias("", NIL);
+        entry->join_using_alias = nullptr;
+    }
+    return reinterpret_cast<Node*>(copy);
+}
+
+// A copy without the names that only people read: aliases, names of result columns, spelling of operators.
+Node* pg_normalized(Node* node, void* context)
+{
+    if (node == nullptr)
+        return nullptr;
+    check_stack_depth();
+    switch (nodeTag(node)) {
+    case T_Query:
+        return pg_normalized_query(reinterpret_cast<Query*>(node), context);
+    case T_RelabelType: {
+        auto* label = reinterpret_cast<RelabelType*>(node);
+        if (IsA(label->arg, ArrayExpr)) {
+            Node* labelled = pg_label_elements(label, reinterpret_cast<ArrayExpr*>(label->arg), context);
+            if (labelled != nullptr)
+                return labelled;
+        }
+        break;
+    }
+    default:
+        break;
+    }
+    Node* copy = pg::copy_expression(node, pg_normalized, context);
+    if (IsA(copy, TargetEntry))
+        reinterpret_cast<TargetEntry*>(copy)->resname = nullptr;
+    else if (IsA(copy, SubLink))
+        reinterpret_cast<SubLink*>(copy)->operName = NIL;
+    return copy;
+}
+
+} // namespace
+
+ExpressionTree pg_parse_expression(const char* text, Oid relation, const char* alias)
+{
+    Node* raw = pg_raw_expression(text);
+    // Analysis writes into the raw tree, so what is looked for there is looked for first.
+    List* literals = pg_suspicious_literals(raw);
+    ParseState* state = make_parsestate(nullptr);
+    state->p_sourcetext = text;
+    RangeTblEntry* target = OidIsValid(relation) ? pg_add_target(state, relation, alias) : nullptr;
+    ExpressionTree expression{};
+    Node* tree = transformExpr(state, raw, EXPR_KIND_WHERE);
+    expression.tree = coerce_to_boolean(state, tree, "this expression");
+    assign_expr_collations(state, expression.tree);
+    if (target != nullptr)
+        expression.target_columns = bms_copy(pg::selected_columns(target, pg::permissions_of(state)));
+    expression.frozen_literal = pg_frozen_literal(expression.tree, literals);
+    free_parsestate(state);
+    return expression;
+}
+
+const char* pg_print_expression(const ExpressionTree& expression, Oid relation)
+{
+    const bool has_columns = OidIsValid(relation);
+    List* context = has_columns ? deparse_context_for("target", relation) : NIL;
+    return deparse_expression(expression.tree, context, has_columns, false);
+}
+
+bool pg_same_expression(const ExpressionTree& left, const ExpressionTree& right)
+{
+    return equal(pg_normalized(left.tree, nullptr), pg_normalized(right.tree, nullptr));
+}
+
+} // namespace pgcleanup

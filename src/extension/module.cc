@@ -1,0 +1,14 @@
+// The module's entry: what PostgreSQL calls when it loads the library.
+#include "extension/settings.h"
+#include "pg/guard.h"
+
+extern "C" {
+PG_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init();
+}
+
+void _PG_init()
+{
+    pgcleanup::pg::pg_entry([] { pgcleanup::define_settings(); });
+}

@@ -1,0 +1,110 @@
+// Composes the test that nothing which stays references a row.
+#include "extension/cascade.h"
+
+#include "extension/table_facts.h"
+#include "pg/text.h"
+
+namespace pgcleanup {
+
+namespace {
+
+// The usual case, as nested scalar subqueries: one probe per key and row.
+class Probes {
+public:
+    explicit Probes(const Cascade& cascade) : cascade_(cascade), target_(topmost_table(cascade.tables.front().table)) {}
+
+    // Tests over `alias`, a row of `table`, joined by AND; empty when nothing can block it.
+    std::string tests(Oid table, const std::string& alias)
+    {
+        std::string joined;
+        for (const ForeignKey& key : cascade_.find(table).keys) {
+            const std::string test = key.blocks() ? blocker(table, key, alias) : key.cascades() ? through(table, key, alias) : "";
+            if (!test.empty())
+                joined += (joined.empty() ? "" : " AND ") + test;
+        }
+        return joined;
+    }
+
+private:
+    std::string blocker(Oid table, const ForeignKey& key, const std::string& alias)
+    {
+        const std::string row = next_alias();
+        // A row that references itself does not block itself.
+        const std::string others =
+            topmost_table(key.referencing) == target_ ? pg::concat(" AND NOT (", same_row(row, "target"), ")") : "";
+        return pg::concat(reference_probe(key, table, alias, row, others), " IS NULL");
+    }
+
+    std::string through(Oid table, const ForeignKey& key, const std::string& alias)
+    {
+        const std::string row = next_alias();
+        const std::string inner = tests(key.referencing, row);
+        if (inner.empty())
+            return "";
+        return pg::concat(reference_probe(key, table, alias, row, pg::concat(" AND NOT (", inner, ")")), " IS NULL");
+    }
+
+    std::string next_alias() { return pg::concat("r", ++aliases_); }
+
+    const Cascade& cascade_;
+    Oid target_;
+    int aliases_ = 0;
+};
+
+// Where a table that blocks is one whose rows go by the same cascade, or the graph has cycles: all that goes with the row
+// is gathered, and a blocker must be none of it.
+std::string recursive_test(const Cascade& cascade)
+{
+    std::string blockers;
+    for (const CascadeTable& table : cascade.tables)
+        for (const ForeignKey& key : table.keys)
+            if (key.blocks())
+                blockers += pg::concat(blockers.empty() ? "" : " UNION ALL ", "SELECT r.tableoid, r.ctid FROM ",
+                                       from_referenced(key), " AS p, ", from_referencing(key),
+                                       " AS r WHERE p.tableoid OPERATOR(pg_catalog.=) going.tab"
+                                       " AND p.ctid OPERATOR(pg_catalog.=) going.tid AND ",
+                                       reference_match(key, "p", "r"));
+    return pg::concat("(WITH RECURSIVE ", going_rows(cascade, "SELECT target.tableoid, target.ctid"),
+                      " SELECT true FROM going CROSS JOIN LATERAL (", blockers,
+                      ") AS blocker (tab, tid) WHERE NOT EXISTS (SELECT FROM going AS gone"
+                      " WHERE gone.tab OPERATOR(pg_catalog.=) blocker.tab AND gone.tid OPERATOR(pg_catalog.=) blocker.tid)"
+                      " LIMIT 1) IS NULL");
+}
+
+bool blocker_may_go_along(const Cascade& cascade)
+{
+    for (const CascadeTable& table : cascade.tables)
+        for (const ForeignKey& key : table.keys)
+            if (key.blocks() && cascade.reaches(key.referencing))
+                return true;
+    return false;
+}
+
+} // namespace
+
+std::string not_referenced_test(Oid relation, Oid owner)
+{
+    const Cascade cascade = cascade_from(relation, owner);
+    if (!cascade.has_blocking_keys())
+        return "true";
+    if (cascade.cyclic || blocker_may_go_along(cascade))
+        return recursive_test(cascade);
+    return Probes(cascade).tests(relation, "target");
+}
+
+std::vector<Oid> dependents_of(Oid relation)
+{
+    std::vector<Oid> dependents;
+    const auto add = [&](Oid table) {
+        for (const Oid leaf : leaves_of(table))
+            if (leaf != relation && std::ranges::find(dependents, leaf) == dependents.end())
+                dependents.push_back(leaf);
+    };
+    for (const CascadeTable& table : cascade_from(relation, std::nullopt).tables)
+        for (const ForeignKey& key : table.keys)
+            if (!key.blocks())
+                add(key.referencing);
+    return dependents;
+}
+
+} // namespace pgcleanup

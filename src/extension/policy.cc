@@ -1,0 +1,128 @@
+#include "extension/policy.h"
+
+#include "core/near_names.h"
+#include "extension/policy_order.h"
+#include "pg/text.h"
+#include "pg/version.h"
+
+namespace pgcleanup {
+
+namespace {
+
+using pg::concat;
+
+// One row a policy. The revision leaves out what binding changes.
+constexpr const char* select_policies =
+    "SELECT p.policy_id, p.policy, (p.target::regclass)::oid, p.target::text, @extschema@.cleanup_target_is_bound(p.target), "
+    "p.age_column, p.retain::text, p.condition, p.action, p.set_values::text, p.age_unit, p.guard, p.on_reference, "
+    "p.archive_to, p.archive_retain::text, p.batch_size, p.refuse_above_rows, p.refuse_above_fraction, p.time_zone, "
+    "p.priority, p.enabled, p.description, p.created_by, "
+    "hashtextextended(ROW(p.policy, (p.target::regclass)::oid, p.age_column, p.retain, p.condition, p.action, p.set_values, "
+    "p.age_unit, p.guard, p.on_reference, p.archive_to, p.archive_retain, p.batch_size, p.refuse_above_rows, "
+    "p.refuse_above_fraction, p.time_zone, p.priority, p.enabled)::text, 0)::text, "
+    "b.fingerprint FROM @extschema@.cleanup_policies p LEFT JOIN @extschema@.cleanup_bindings b USING (policy_id)";
+
+template <class Number>
+std::optional<Number> optional_number(const pg::Cell& cell)
+{
+    return cell ? std::optional<Number>(static_cast<Number>(pg::to_int64(cell))) : std::nullopt;
+}
+
+Policy to_policy(const std::vector<pg::Cell>& cells)
+{
+    auto cell = cells.begin();
+    Policy policy;
+    policy.id = pg::to_int64(*cell++);
+    policy.name = pg::to_text(*cell++);
+    policy.target = optional_number<Oid>(*cell++).value_or(InvalidOid);
+    policy.target_name = pg::to_text(*cell++);
+    policy.target_is_bound = pg::to_bool(*cell++);
+    policy.age_column = *cell++;
+    policy.retain = *cell++;
+    policy.condition = *cell++;
+    policy.action = pg::to_text(*cell++);
+    policy.set_values = *cell++;
+    policy.age_unit = *cell++;
+    policy.guard = *cell++;
+    policy.on_reference = pg::to_text(*cell++);
+    policy.archive_to = *cell++;
+    policy.archive_retain = pg::to_text(*cell++);
+    policy.batch_size = optional_number<std::int32_t>(*cell++);
+    policy.refuse_above_rows = optional_number<std::int64_t>(*cell++);
+    if (const pg::Cell& fraction = *cell++; fraction)
+        policy.refuse_above_fraction = pg::to_double(fraction);
+    policy.time_zone = pg::to_text(*cell++);
+    policy.priority = static_cast<std::int32_t>(pg::to_int64(*cell++));
+    policy.enabled = pg::to_bool(*cell++);
+    policy.description = *cell++;
+    policy.created_by = pg::to_text(*cell++);
+    policy.revision = pg::to_text(*cell++);
+    policy.fingerprint = *cell++;
+    return policy;
+}
+
+std::vector<Policy> select(pg::Spi& spi, const pg::Extension& extension, std::string_view where,
+                           const pg::Parameters& parameters)
+{
+    const pg::AsExtensionOwner as_owner(extension);
+    std::vector<Policy> policies;
+    for (const auto& row : spi.run(pg::in_extension_schema(concat(select_policies, where), extension), parameters))
+        policies.push_back(to_policy(row));
+    return policies;
+}
+
+std::optional<Policy> only(std::vector<Policy> policies)
+{
+    if (policies.empty())
+        return std::nullopt;
+    return std::move(policies.front());
+}
+
+bool is_member_of_creator(const Policy& policy, Oid role)
+{
+    const Oid creator = pg::pg_call([&] { return get_role_oid(policy.created_by.c_str(), true); });
+    return OidIsValid(creator) && pg::pg_call([&] { return has_privs_of_role(role, creator); });
+}
+
+} // namespace
+
+std::optional<Policy> find_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name)
+{
+    return only(select(spi, extension, " WHERE p.policy = $1", pg::Parameters().text(name)));
+}
+
+std::optional<Policy> find_policy(pg::Spi& spi, const pg::Extension& extension, std::int64_t id)
+{
+    return only(select(spi, extension, " WHERE p.policy_id = $1", pg::Parameters().int8(id)));
+}
+
+std::vector<Policy> all_policies(pg::Spi& spi, const pg::Extension& extension)
+{
+    std::vector<Policy> policies = select(spi, extension, " ORDER BY p.priority, p.policy COLLATE \"C\"", {});
+    order_by_references(spi, extension, policies);
+    return policies;
+}
+
+bool may_manage(const Policy& policy, Oid role)
+{
+    if (OidIsValid(policy.target))
+        return pg::pg_call([&] { return pg::owns_relation(policy.target, role); });
+    return pg::pg_call([&] { return superuser_arg(role); }) || is_member_of_creator(policy, role);
+}
+
+void raise_unknown_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name, Oid role)
+{
+    std::vector<std::string> known;
+    for (const Policy& policy : all_policies(spi, extension)) {
+        if (may_manage(policy, role))
+            known.push_back(policy.name);
+    }
+    std::string hint;
+    for (const std::string& near : core::near_names(name, known))
+        hint += concat(hint.empty() ? "Perhaps you mean " : ", ", "\"", near, "\"");
+    pg::raise({.sqlstate = ERRCODE_UNDEFINED_OBJECT,
+               .message = concat("policy \"", name, "\" does not exist"),
+               .hint = hint.empty() ? "SELECT policy FROM cleanup_policies lists them." : hint + "."});
+}
+
+} // namespace pgcleanup

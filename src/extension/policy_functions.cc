@@ -1,0 +1,308 @@
+// cleanup_add_policy, cleanup_alter_policy, cleanup_drop_policy.
+#include "extension/policy_rules.h"
+#include "extension/policy_write.h"
+#include "extension/target.h"
+#include "pg/text.h"
+
+extern "C" {
+PG_FUNCTION_INFO_V1(cleanup_add_policy);
+PG_FUNCTION_INFO_V1(cleanup_alter_policy);
+PG_FUNCTION_INFO_V1(cleanup_drop_policy);
+}
+
+namespace pgcleanup {
+
+namespace {
+
+using pg::concat;
+
+// The arguments that cleanup_add_policy and cleanup_alter_policy share, in the order of their declaration.
+enum Argument {
+    argument_policy,
+    argument_target,
+    argument_age_column,
+    argument_retain,
+    argument_condition,
+    argument_action,
+    argument_set_values,
+    argument_age_unit,
+    argument_guard,
+    argument_on_reference,
+    argument_archive_to,
+    argument_archive_retain,
+    argument_batch_size,
+    argument_refuse_above_rows,
+    argument_refuse_above_fraction,
+    argument_time_zone,
+    argument_priority,
+    argument_enabled,
+    argument_description,
+    argument_clear,
+};
+
+std::string required_name(FunctionCallInfo fcinfo)
+{
+    std::optional<std::string> name = pg::text_argument(fcinfo, argument_policy);
+    if (!name)
+        pg::raise({.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED, .message = "the policy's name must not be NULL"});
+    return *std::move(name);
+}
+
+// A value of any type as its text, or nothing.
+std::optional<std::string> printed_argument(FunctionCallInfo fcinfo, int n, Oid type)
+{
+    if (PG_ARGISNULL(n))
+        return std::nullopt;
+    return pg::output_text(PG_GETARG_DATUM(n), type);
+}
+
+template <class Value>
+void take(Value& field, std::optional<std::string> given)
+{
+    if (given)
+        field = *std::move(given);
+}
+
+// Sets what is given (not NULL), and leaves the rest.
+void take_texts(FunctionCallInfo fcinfo, Policy& policy)
+{
+    take(policy.age_column, pg::name_argument(fcinfo, argument_age_column));
+    take(policy.retain, printed_argument(fcinfo, argument_retain, INTERVALOID));
+    take(policy.condition, pg::text_argument(fcinfo, argument_condition));
+    take(policy.action, pg::text_argument(fcinfo, argument_action));
+    take(policy.set_values, printed_argument(fcinfo, argument_set_values, JSONBOID));
+    take(policy.age_unit, pg::text_argument(fcinfo, argument_age_unit));
+    take(policy.guard, pg::text_argument(fcinfo, argument_guard));
+    take(policy.on_reference, pg::text_argument(fcinfo, argument_on_reference));
+    take(policy.archive_to, pg::text_argument(fcinfo, argument_archive_to));
+    take(policy.archive_retain, printed_argument(fcinfo, argument_archive_retain, INTERVALOID));
+    take(policy.time_zone, pg::text_argument(fcinfo, argument_time_zone));
+    take(policy.description, pg::text_argument(fcinfo, argument_description));
+}
+
+void take_numbers(FunctionCallInfo fcinfo, Policy& policy)
+{
+    if (!PG_ARGISNULL(argument_batch_size))
+        policy.batch_size = PG_GETARG_INT32(argument_batch_size);
+    if (!PG_ARGISNULL(argument_refuse_above_rows))
+        policy.refuse_above_rows = PG_GETARG_INT64(argument_refuse_above_rows);
+    if (!PG_ARGISNULL(argument_refuse_above_fraction))
+        policy.refuse_above_fraction = PG_GETARG_FLOAT8(argument_refuse_above_fraction);
+    if (!PG_ARGISNULL(argument_priority))
+        policy.priority = PG_GETARG_INT32(argument_priority);
+    if (!PG_ARGISNULL(argument_enabled))
+        policy.enabled = PG_GETARG_BOOL(argument_enabled);
+}
+
+void take_arguments(FunctionCallInfo fcinfo, Policy& policy)
+{
+    const pg::SettingsScope settings;
+    settings.set("IntervalStyle", "postgres");
+    take_texts(fcinfo, policy);
+    take_numbers(fcinfo, policy);
+}
+
+void set_target(Policy& policy, Oid relation)
+{
+    lock_target(relation);
+    policy.target = relation;
+    policy.target_name = pg::relation_name(relation);
+    policy.target_is_bound = true;
+}
+
+void check_declaration_pinned(const Policy& policy)
+{
+    const pg::SettingsScope settings;
+    settings.set(pg::language_settings());
+    check_declaration(policy);
+}
+
+// The function as a statement of this session reaches it.
+std::string callable(const pg::Extension& extension, const std::string& function)
+{
+    const bool visible = pg::pg_call([&] {
+        return list_member_oid(fetch_search_path(false), extension.schema);
+    });
+    return visible ? function : concat(extension.schema_name, ".", function);
+}
+
+std::int64_t add_policy(FunctionCallInfo fcinfo)
+{
+    const pg::Extension extension = pg::extension();
+    Policy policy;
+    policy.name = required_name(fcinfo);
+    if (PG_ARGISNULL(argument_target))
+        pg::raise({.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED, .message = "the policy's target must not be NULL"});
+    policy.time_zone = pg::current_setting("TimeZone");
+    take_arguments(fcinfo, policy);
+    set_target(policy, PG_GETARG_OID(argument_target));
+    check_declaration_pinned(policy);
+    const std::string bound_to = check_and_bind(policy, {});
+    pg::Spi spi;
+    const std::int64_t id = insert_policy(spi, extension, policy, bound_to);
+    pg::notice(NOTICE, {.sqlstate = ERRCODE_SUCCESSFUL_COMPLETION,
+                        .message = concat("policy \"", policy.name, "\" is not scheduled; preview it with cleanup_preview"),
+                        .hint = concat("SELECT * FROM ", callable(extension, "cleanup_preview"), "(",
+                                       pg::quote_literal(policy.name), ");")});
+    return id;
+}
+
+// --- altering ----------------------------------------------------------------------------------------------------------
+
+struct Clearable {
+    const char* name;
+    Argument argument;
+    void (*clear)(Policy&);
+};
+
+constexpr Clearable clearable[] = {
+    {"age_column", argument_age_column, [](Policy& policy) { policy.age_column.reset(); }},
+    {"retain", argument_retain, [](Policy& policy) { policy.retain.reset(); }},
+    {"condition", argument_condition, [](Policy& policy) { policy.condition.reset(); }},
+    {"set_values", argument_set_values, [](Policy& policy) { policy.set_values.reset(); }},
+    {"age_unit", argument_age_unit, [](Policy& policy) { policy.age_unit.reset(); }},
+    {"guard", argument_guard, [](Policy& policy) { policy.guard.reset(); }},
+    {"archive_to", argument_archive_to, [](Policy& policy) { policy.archive_to.reset(); }},
+    {"batch_size", argument_batch_size, [](Policy& policy) { policy.batch_size.reset(); }},
+    {"refuse_above_rows", argument_refuse_above_rows, [](Policy& policy) { policy.refuse_above_rows.reset(); }},
+    {"refuse_above_fraction", argument_refuse_above_fraction,
+     [](Policy& policy) { policy.refuse_above_fraction.reset(); }},
+    {"description", argument_description, [](Policy& policy) { policy.description.reset(); }},
+};
+
+[[noreturn]] void raise_not_clearable(const std::string& name)
+{
+    std::string names;
+    for (const Clearable& one : clearable)
+        names += concat(names.empty() ? "" : ", ", one.name);
+    pg::raise({.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
+               .message = concat("\"", name, "\" cannot be cleared"),
+               .hint = concat("What can be: ", names, ".")});
+}
+
+void clear_one(FunctionCallInfo fcinfo, Policy& policy, const std::string& name)
+{
+    const auto* one = std::find_if(std::begin(clearable), std::end(clearable),
+                                   [&](const Clearable& candidate) { return name == candidate.name; });
+    if (one == std::end(clearable))
+        raise_not_clearable(name);
+    if (!PG_ARGISNULL(one->argument))
+        pg::raise({.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
+                   .message = concat("\"", name, "\" is both given and to be cleared")});
+    one->clear(policy);
+}
+
+std::vector<std::string> clear_argument(FunctionCallInfo fcinfo)
+{
+    std::vector<std::string> names;
+    if (PG_ARGISNULL(argument_clear))
+        return names;
+    const Datum array = PG_GETARG_DATUM(argument_clear);
+    Datum* elements = nullptr;
+    bool* nulls = nullptr;
+    int count = 0;
+    pg::pg_call([&] {
+        deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+    });
+    for (int i = 0; i < count; ++i) {
+        if (nulls[i])
+            raise_not_clearable("NULL");
+        names.push_back(pg::text_of(elements[i]));
+    }
+    return names;
+}
+
+// Whether the change touches what the policy means, not only when and how it runs.
+bool same_definition(const Policy& left, const Policy& right)
+{
+    return left.target == right.target && left.age_column == right.age_column && left.retain == right.retain &&
+           left.condition == right.condition && left.action == right.action && left.set_values == right.set_values &&
+           left.age_unit == right.age_unit && left.guard == right.guard && left.on_reference == right.on_reference &&
+           left.archive_to == right.archive_to && left.archive_retain == right.archive_retain &&
+           left.time_zone == right.time_zone;
+}
+
+Policy lock_managed_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name)
+{
+    std::optional<Policy> policy = lock_policy(spi, extension, name);
+    const Oid role = pg::current_identity().user;
+    if (!policy)
+        raise_unknown_policy(spi, extension, name, role);
+    if (!may_manage(*policy, role)) {
+        if (OidIsValid(policy->target))
+            check_target_ownership(policy->target, role);
+        pg::raise({.sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE,
+                   .message = concat("permission denied for policy \"", name, "\""),
+                   .detail = concat("Its target ", policy->target_name, " is not there, and another role made it.")});
+    }
+    return *std::move(policy);
+}
+
+TextOrigins origins_of(const Policy& before, const Policy& after)
+{
+    TextOrigins origins;
+    const bool same_target = before.target == after.target;
+    if (same_target && before.condition == after.condition)
+        origins.condition = TextOrigin::canonical;
+    if (before.guard == after.guard)
+        origins.guard = TextOrigin::canonical;
+    return origins;
+}
+
+void alter_policy(FunctionCallInfo fcinfo)
+{
+    const pg::Extension extension = pg::extension();
+    pg::Spi spi;
+    const Policy before = lock_managed_policy(spi, extension, required_name(fcinfo));
+    Policy after = before;
+    take_arguments(fcinfo, after);
+    if (!PG_ARGISNULL(argument_target))
+        set_target(after, PG_GETARG_OID(argument_target));
+    for (const std::string& name : clear_argument(fcinfo))
+        clear_one(fcinfo, after, name);
+    check_declaration_pinned(after);
+    std::optional<std::string> bound_to;
+    if (!OidIsValid(after.target)) {
+        if (!same_definition(before, after))
+            pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                       .message = concat("the target ", after.target_name, " of policy \"", after.name, "\" is not there"),
+                       .hint = "Name its new table with target => ..., or drop the policy."});
+    } else {
+        bound_to = check_and_bind(after, origins_of(before, after));
+    }
+    update_policy(spi, extension, after, bound_to);
+}
+
+void drop_policy(FunctionCallInfo fcinfo)
+{
+    const pg::Extension extension = pg::extension();
+    pg::Spi spi;
+    delete_policy(spi, extension, lock_managed_policy(spi, extension, required_name(fcinfo)));
+}
+
+} // namespace
+
+} // namespace pgcleanup
+
+using namespace pgcleanup;
+
+Datum cleanup_add_policy(PG_FUNCTION_ARGS)
+{
+    return pg::pg_entry([&] { return Int64GetDatum(add_policy(fcinfo)); });
+}
+
+Datum cleanup_alter_policy(PG_FUNCTION_ARGS)
+{
+    return pg::pg_entry([&] {
+        alter_policy(fcinfo);
+        return Datum(0);
+    });
+}
+
+Datum cleanup_drop_policy(PG_FUNCTION_ARGS)
+{
+    return pg::pg_entry([&] {
+        drop_policy(fcinfo);
+        return Datum(0);
+    });
+}

@@ -1,0 +1,157 @@
+#include "extension/policy_rules.h"
+
+#include "extension/age.h"
+#include "extension/eligibility.h"
+#include "extension/expression.h"
+#include "extension/owner_rights.h"
+#include "extension/policy_state.h"
+#include "extension/target.h"
+#include "extension/time_zone.h"
+#include "pg/text.h"
+#include "pg/transaction.h"
+
+namespace pgcleanup {
+
+namespace {
+
+using pg::concat;
+
+constexpr std::int32_t largest_batch = 1'000'000;
+
+[[noreturn]] void refuse(std::string message, std::string hint = {}, int sqlstate = ERRCODE_INVALID_PARAMETER_VALUE)
+{
+    pg::raise({.sqlstate = sqlstate, .message = std::move(message), .hint = std::move(hint)});
+}
+
+void check_name(const std::string& name)
+{
+    if (name.empty())
+        refuse("a policy's name must not be empty", {}, ERRCODE_INVALID_NAME);
+    if (name == "*")
+        refuse("a policy must not be called \"*\"", "'*' stands for all policies.", ERRCODE_INVALID_NAME);
+    if (name.size() >= NAMEDATALEN)
+        refuse(concat("a policy's name has at most ", NAMEDATALEN - 1, " bytes"),
+               concat("\"", name, "\" has ", name.size(), "."), ERRCODE_NAME_TOO_LONG);
+}
+
+void check_choice(const char* what, const std::string& value, std::span<const char* const> supported,
+                  std::span<const char* const> later)
+{
+    const auto is_value = [&](const char* word) { return value == word; };
+    if (std::any_of(supported.begin(), supported.end(), is_value))
+        return;
+    if (std::any_of(later.begin(), later.end(), is_value))
+        refuse(concat(what, " '", value, "' is not supported yet"), concat("Use '", supported.front(), "'."),
+               ERRCODE_FEATURE_NOT_SUPPORTED);
+    refuse(concat(what, " '", value, "' is not known"), concat("Use '", supported.front(), "'."));
+}
+
+void check_choices(const Policy& policy)
+{
+    static constexpr const char* actions[] = {"delete"};
+    static constexpr const char* later_actions[] = {"archive", "update", "files"};
+    static constexpr const char* references[] = {"follow"};
+    static constexpr const char* later_references[] = {"skip", "error"};
+    check_choice("action", policy.action, actions, later_actions);
+    check_choice("on_reference", policy.on_reference, references, later_references);
+    if (policy.set_values)
+        refuse("set_values is not supported yet", "It will come with the actions 'update' and 'files'.",
+               ERRCODE_FEATURE_NOT_SUPPORTED);
+    if (policy.archive_to)
+        refuse("archive_to is not supported yet", "It will come with the action 'archive'.", ERRCODE_FEATURE_NOT_SUPPORTED);
+}
+
+void check_numbers(const Policy& policy)
+{
+    if (policy.batch_size && (*policy.batch_size < 1 || *policy.batch_size > largest_batch))
+        refuse(concat("batch_size ", *policy.batch_size, " is not between 1 and ", largest_batch),
+               "Leave it out for batches that adapt to pg_cleanup.batch_target_ms.");
+    if (policy.refuse_above_rows && *policy.refuse_above_rows < 1)
+        refuse(concat("refuse_above_rows ", *policy.refuse_above_rows, " is not positive"));
+    // Written so that NaN is refused too.
+    if (policy.refuse_above_fraction && !(*policy.refuse_above_fraction > 0 && *policy.refuse_above_fraction <= 1))
+        refuse(concat("refuse_above_fraction ", *policy.refuse_above_fraction, " is not above 0 and at most 1"),
+               "It is a share of the table's rows: 0.5 is half of them.");
+}
+
+void check_age_declaration(const Policy& policy)
+{
+    if (policy.age_column && !policy.retain)
+        refuse("a policy with an age_column needs retain", "Say how long rows are kept: retain => '30 days'.");
+    if (policy.retain && !policy.age_column)
+        refuse("a policy with retain needs an age_column", "Name the column that says how old a row is.");
+    if (policy.age_unit && !policy.age_column)
+        refuse("a policy with an age_unit needs an age_column");
+    if (!policy.age_column && !policy.condition)
+        refuse("a policy needs an age or a condition",
+               "Without either, every row would be due: give age_column and retain, or condition.");
+    if (policy.retain)
+        check_retain(*policy.retain);
+}
+
+std::string canonical(const Policy& policy, TextOrigin origin)
+{
+    switch (origin) {
+    case TextOrigin::canonical:
+        read_canonical_condition(policy.target, *policy.condition);
+        return *policy.condition;
+    case TextOrigin::unknown:
+        return adopted_condition(policy.target, *policy.condition);
+    default:
+        return canonical_condition(policy.target, *policy.condition);
+    }
+}
+
+std::string canonical_guard_of(const Policy& policy, TextOrigin origin)
+{
+    switch (origin) {
+    case TextOrigin::canonical:
+        read_canonical_guard(*policy.guard);
+        return *policy.guard;
+    case TextOrigin::unknown:
+        return adopted_guard(*policy.guard);
+    default:
+        return canonical_guard(*policy.guard);
+    }
+}
+
+void check_age(const Policy& policy, bool look_at_rows)
+{
+    if (!policy.age_column)
+        return;
+    const AgeColumn column = resolve_age_column(policy.target, *policy.age_column, policy.age_unit);
+    cutoff_at(policy, pg::now(), std::nullopt);
+    if (!look_at_rows)
+        return;
+    pg::Spi spi;
+    check_age_unit(spi, policy.target, column);
+}
+
+} // namespace
+
+void check_declaration(const Policy& policy)
+{
+    check_name(policy.name);
+    check_choices(policy);
+    check_numbers(policy);
+    check_age_declaration(policy);
+    find_time_zone(policy.time_zone);
+}
+
+std::string check_and_bind(Policy& policy, const TextOrigins& origins)
+{
+    lock_target(policy.target);
+    check_target_ownership(policy.target, pg::current_identity().user);
+    check_target(policy.target);
+    {
+        const InOwnersRights in_owners_rights(target_owner(policy.target), explicit_search_path());
+        check_age(policy, origins.look_at_rows);
+        if (policy.condition)
+            policy.condition = canonical(policy, origins.condition);
+        if (policy.guard)
+            policy.guard = canonical_guard_of(policy, origins.guard);
+    }
+    return fingerprint(policy);
+}
+
+} // namespace pgcleanup

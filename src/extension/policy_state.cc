@@ -1,0 +1,119 @@
+#include "extension/policy_state.h"
+
+#include "extension/age.h"
+#include "extension/audit.h"
+#include "extension/expression.h"
+#include "extension/fingerprint.h"
+#include "extension/owner_rights.h"
+#include "extension/policy_write.h"
+#include "extension/target.h"
+#include "pg/memory.h"
+#include "pg/subtransaction.h"
+
+namespace pgcleanup {
+
+namespace {
+
+using pg::concat;
+
+void add_uses(const ExpressionTree& expression, Oid relation, ExpressionUses& uses)
+{
+    pg::pg_call([&] { pg_collect_uses(expression, relation, &uses); });
+}
+
+void add_age_column(const Policy& policy, ExpressionUses& uses)
+{
+    const AgeColumn column = resolve_age_column(policy.target, *policy.age_column, policy.age_unit);
+    pg::pg_call([&] {
+        uses.column_relations = lappend_oid(uses.column_relations, policy.target);
+        uses.column_numbers = lappend_int(uses.column_numbers, column.number);
+    });
+}
+
+ExpressionUses uses_of(const Policy& policy)
+{
+    ExpressionUses uses{};
+    pg::pg_call([&] { uses.relations = lappend_oid(uses.relations, policy.target); });
+    if (policy.age_column)
+        add_age_column(policy, uses);
+    if (policy.condition)
+        add_uses(read_canonical_condition(policy.target, *policy.condition), policy.target, uses);
+    if (policy.guard)
+        add_uses(read_canonical_guard(*policy.guard), InvalidOid, uses);
+    return uses;
+}
+
+// Raises what makes the policy broken.
+void check_now(const Policy& policy)
+{
+    lock_target(policy.target);
+    check_target(policy.target);
+    const std::string now = fingerprint(policy);
+    if (policy.fingerprint && *policy.fingerprint != now)
+        pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                   .message = concat("what it refers to has changed: ", difference(*policy.fingerprint, now))});
+}
+
+std::string reason_of(const pg::PgError& error)
+{
+    const pg::ErrorFields& fields = error.fields();
+    return fields.detail.empty() ? fields.message : concat(fields.message, ": ", fields.detail);
+}
+
+} // namespace
+
+const char* state_name(PolicyCondition condition)
+{
+    switch (condition) {
+    case PolicyCondition::ready:
+        return "ready";
+    case PolicyCondition::disabled:
+        return "disabled";
+    case PolicyCondition::unbound:
+        return "unbound";
+    default:
+        return "broken";
+    }
+}
+
+PolicyState policy_state(const Policy& policy, bool ignore_enabled)
+{
+    if (!policy.enabled && !ignore_enabled)
+        return {PolicyCondition::disabled, "it is disabled"};
+    if (!OidIsValid(policy.target))
+        return {PolicyCondition::unbound, concat("its target ", policy.target_name, " is not there")};
+    const std::optional<pg::PgError> error = pg::try_in_subtransaction([&] { check_now(policy); });
+    if (error)
+        return {PolicyCondition::broken, reason_of(*error)};
+    return {};
+}
+
+std::string fingerprint(const Policy& policy)
+{
+    const pg::TemporaryMemory memory("pg_cleanup fingerprint");
+    const InOwnersRights in_owners_rights(target_owner(policy.target), "pg_catalog, pg_temp");
+    const CanonicalSettings settings;
+    return describe_uses(uses_of(policy));
+}
+
+void store_binding(pg::Spi& spi, const pg::Extension& extension, const Policy& policy)
+{
+    const Oid actor = pg::current_identity().user;
+    write_binding(spi, extension, policy.id, fingerprint(policy));
+    {
+        const PolicyWrite write(actor);
+        const pg::AsExtensionOwner as_owner(extension);
+        spi.run(pg::in_extension_schema("UPDATE @extschema@.cleanup_policies SET target = "
+                                        "$1::oid::regclass::@extschema@.cleanup_target WHERE policy_id = $2",
+                                        extension),
+                pg::Parameters().oid(policy.target).int8(policy.id));
+    }
+    AuditRecord record;
+    record.event = "policy_bound";
+    record.policy = policy.name;
+    record.target = policy.target_name;
+    record.actor = actor;
+    write_audit(spi, extension, record);
+}
+
+} // namespace pgcleanup

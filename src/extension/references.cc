@@ -1,0 +1,194 @@
+#include "extension/references.h"
+
+#include "extension/table_facts.h"
+#include "pg/text.h"
+#include "pg/version.h"
+
+namespace pgcleanup {
+
+namespace {
+
+// Whether every table that holds rows of the referencing table has a usable index that leads with the referencing
+// columns. By name, as column numbers differ between partitions. A partial index serves when it only leaves out NULLs,
+// which no reference looks for.
+constexpr std::string_view indexed_sql = R"(
+(SELECT bool_and(EXISTS (
+   SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am am ON am.oid = x.relam
+   WHERE i.indrelid = leaf.relid AND i.indisvalid AND i.indislive AND am.amname NOT IN ('brin', 'gin')
+     AND (i.indpred IS NULL OR EXISTS (
+       SELECT FROM pg_attribute a WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
+         AND pg_get_expr(i.indpred, i.indrelid) = format('(%I IS NOT NULL)', a.attname)))
+     AND cardinality(c.conkey) = (
+       SELECT count(*) FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS member (attnum, n)
+         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = member.attnum
+       WHERE member.n <= cardinality(c.conkey) AND a.attname IN (
+         SELECT b.attname FROM pg_attribute b WHERE b.attrelid = c.conrelid AND b.attnum = ANY (c.conkey)))))
+ FROM (SELECT c.conrelid AS relid WHERE r.relkind <> 'p'
+       UNION SELECT relid FROM pg_partition_tree(c.conrelid) WHERE isleaf) AS leaf)
+)";
+
+// One row per constraint and column. A constraint of a partitioned table has one row for itself and one for each
+// partition on either side; the ones that act are those with a trigger on the referenced table, and of these the topmost
+// within the tree that is asked about.
+std::string keys_sql()
+{
+    return pg::concat(R"(
+WITH tree AS (SELECT $1 AS relid UNION SELECT relid FROM pg_partition_tree($1))
+SELECT c.oid, c.conname, c.conrelid, r.relowner, r.relkind = 'p', c.confrelid, t.relkind = 'p', c.confdeltype::text,
+       quote_ident(ra.attname), quote_ident(ta.attname), k.referencing, k.referenced, k.operator, )",
+                      indexed_sql, R"(
+FROM pg_constraint c
+  JOIN pg_class r ON r.oid = c.conrelid
+  JOIN pg_class t ON t.oid = c.confrelid
+  CROSS JOIN LATERAL unnest(c.conkey, c.confkey, c.conpfeqop) WITH ORDINALITY AS k (referencing, referenced, operator, n)
+  JOIN pg_attribute ra ON ra.attrelid = c.conrelid AND ra.attnum = k.referencing
+  JOIN pg_attribute ta ON ta.attrelid = c.confrelid AND ta.attnum = k.referenced
+WHERE c.contype = 'f' AND c.confrelid IN (SELECT relid FROM tree) AND )",
+                      pg::plain_foreign_key, R"(
+  AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = c.conparentid AND p.confrelid IN (SELECT relid FROM tree))
+  AND EXISTS (SELECT FROM pg_trigger g WHERE g.tgconstraint = c.oid AND g.tgrelid = c.confrelid
+                AND g.tgtype & 8 <> 0 /* DELETE */ AND g.tgenabled IN ('O', 'A'))
+ORDER BY r.relname, c.conname, c.oid, k.n)");
+}
+
+pg::Rows read_keys(Oid relation)
+{
+    const pg::AsExtensionOwner bookkeeping(pg::extension());
+    pg::Spi spi;
+    return spi.run(keys_sql(), pg::Parameters().oid(relation));
+}
+
+Oid to_oid(const pg::Cell& cell) { return static_cast<Oid>(pg::to_int64(cell)); }
+
+ForeignKey new_key(const std::vector<pg::Cell>& row)
+{
+    ForeignKey key;
+    key.constraint = to_oid(row[0]);
+    key.name = pg::to_text(row[1]);
+    key.referencing = to_oid(row[2]);
+    key.referencing_name = pg::relation_name(key.referencing);
+    key.referencing_owner = to_oid(row[3]);
+    key.referencing_partitioned = pg::to_bool(row[4]);
+    key.referenced = to_oid(row[5]);
+    key.referenced_name = pg::relation_name(key.referenced);
+    key.referenced_partitioned = pg::to_bool(row[6]);
+    key.on_delete = pg::to_text(row[7]).at(0);
+    key.indexed = pg::to_bool(row[13]);
+    key.referencing_rows = static_cast<std::int64_t>(estimated_rows(key.referencing));
+    return key;
+}
+
+void add_column(ForeignKey& key, const std::vector<pg::Cell>& row)
+{
+    key.referencing_columns.push_back(pg::to_text(row[8]));
+    key.referenced_columns.push_back(pg::to_text(row[9]));
+    key.referencing_attributes.push_back(static_cast<AttrNumber>(pg::to_int64(row[10])));
+    key.referenced_attributes.push_back(static_cast<AttrNumber>(pg::to_int64(row[11])));
+    key.equality_operators.push_back(to_oid(row[12]));
+}
+
+struct ColumnType {
+    Oid type;
+    int32 modifier;
+    Oid collation;
+};
+
+ColumnType column_type(Oid relation, AttrNumber attribute)
+{
+    ColumnType result{};
+    pg::pg_call([&] { get_atttypetypmodcoll(relation, attribute, &result.type, &result.modifier, &result.collation); });
+    return result;
+}
+
+// As ri_triggers.c decides: the referencing column's collation, so that its index serves, unless the referenced one's is
+// not deterministic, where it decides what equal means.
+std::string collation_clause(Oid referenced, Oid referencing)
+{
+    if (referenced == referencing)
+        return "";
+    return pg::pg_call([&] {
+        const Oid collation = OidIsValid(referenced) && !get_collation_isdeterministic(referenced) ? referenced : referencing;
+        if (!OidIsValid(collation))
+            return "";
+        HeapTuple tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+        if (!HeapTupleIsValid(tuple))
+            elog(ERROR, "cache lookup failed for collation %u", collation);
+        auto* form = reinterpret_cast<Form_pg_collation>(GETSTRUCT(tuple));
+        const char* name = quote_qualified_identifier(get_namespace_name(form->collnamespace), NameStr(form->collname));
+        ReleaseSysCache(tuple);
+        return static_cast<const char*>(psprintf(" COLLATE %s", name));
+    });
+}
+
+std::string column_match(const ForeignKey& key, std::size_t n, std::string_view referenced, std::string_view referencing)
+{
+    const ColumnType left = column_type(key.referenced, key.referenced_attributes[n]);
+    const ColumnType right = column_type(key.referencing, key.referencing_attributes[n]);
+    const std::string left_name = pg::concat(referenced, '.', key.referenced_columns[n]);
+    const std::string right_name = pg::concat(referencing, '.', key.referencing_columns[n]);
+    const Oid op = key.equality_operators[n];
+    const char* clause = pg::pg_call([&] {
+        StringInfoData text;
+        initStringInfo(&text);
+        generate_operator_clause(&text, left_name.c_str(), left.type, op, right_name.c_str(), right.type);
+        return static_cast<const char*>(text.data);
+    });
+    return clause + collation_clause(left.collation, right.collation);
+}
+
+// A key may reference one partition of the table alone.
+std::string within_partition(const ForeignKey& key, Oid table, std::string_view alias)
+{
+    if (key.referenced == table)
+        return "";
+    std::string leaves;
+    for (const Oid leaf : leaves_of(key.referenced))
+        leaves += (leaves.empty() ? "" : ", ") + std::to_string(leaf);
+    return pg::concat(" AND ", alias, ".tableoid OPERATOR(pg_catalog.=) ANY (ARRAY[", leaves, "]::pg_catalog.oid[])");
+}
+
+} // namespace
+
+std::vector<ForeignKey> references_to(Oid relation)
+{
+    std::vector<ForeignKey> keys;
+    for (const std::vector<pg::Cell>& row : read_keys(relation)) {
+        if (keys.empty() || keys.back().constraint != to_oid(row[0]))
+            keys.push_back(new_key(row));
+        add_column(keys.back(), row);
+    }
+    return keys;
+}
+
+std::string reference_match(const ForeignKey& key, std::string_view referenced, std::string_view referencing)
+{
+    std::string match;
+    for (std::size_t n = 0; n < key.equality_operators.size(); ++n)
+        match += (n == 0 ? "" : " AND ") + column_match(key, n, referenced, referencing);
+    return match;
+}
+
+std::string from_referencing(const ForeignKey& key)
+{
+    return (key.referencing_partitioned ? "" : "ONLY ") + key.referencing_name;
+}
+
+std::string from_referenced(const ForeignKey& key)
+{
+    return (key.referenced_partitioned ? "" : "ONLY ") + key.referenced_name;
+}
+
+std::string reference_probe(const ForeignKey& key, Oid table, std::string_view alias, std::string_view row,
+                            std::string_view condition)
+{
+    return pg::concat("(SELECT true FROM ", from_referencing(key), " AS ", row, " WHERE ", reference_match(key, alias, row),
+                      within_partition(key, table, alias), condition, " LIMIT 1)");
+}
+
+std::string same_row(std::string_view left, std::string_view right)
+{
+    return pg::concat(left, ".ctid OPERATOR(pg_catalog.=) ", right, ".ctid AND ", left,
+                      ".tableoid OPERATOR(pg_catalog.=) ", right, ".tableoid");
+}
+
+} // namespace pgcleanup

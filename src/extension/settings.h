@@ -1,0 +1,25 @@
+// The settings pg_cleanup.*, as values with units.
+#pragma once
+
+#include "pg/guard.h"
+
+namespace pgcleanup {
+
+// Declares all of them to PostgreSQL; once, when the library is loaded.
+void define_settings();
+
+// pg_cleanup.batch_target_ms: how long one batch should take.
+std::chrono::milliseconds batch_target();
+// pg_cleanup.lock_timeout, but at most half of deadlock_timeout: whoever waits less than the deadlock check takes to
+// start never makes the application the deadlock's victim.
+std::chrono::milliseconds lock_timeout();
+// pg_cleanup.cancel_grace: from asking a worker to stop until it is terminated.
+std::chrono::milliseconds cancel_grace();
+// pg_cleanup.history_retain: how long runs are remembered; nothing: for ever.
+std::optional<std::chrono::minutes> history_retain();
+// pg_cleanup.large_table_rows: above it, a missing index on the age is worth a warning.
+std::int64_t large_table_rows();
+// pg_cleanup.max_failing_rows: rows that a policy may leave behind for their errors before the run of it fails.
+std::int64_t max_failing_rows();
+
+} // namespace pgcleanup
