@@ -1,5 +1,6 @@
 // cleanup_run and cleanup_cancel.
 #include "extension/audit.h"
+#include "extension/eligibility.h"
 #include "extension/leaf_statements.h"
 #include "extension/owner_session.h"
 #include "extension/policy_state.h"
@@ -9,8 +10,8 @@
 #include "extension/transaction_rules.h"
 #include "pg/lock_tag.h"
 #include "pg/result_set.h"
+#include "pg/subtransaction.h"
 #include "pg/text.h"
-#include "extension/eligibility.h"
 
 #include <csignal>
 
@@ -153,10 +154,17 @@ std::vector<Policy> chosen_policies(const RunArguments& arguments, const pg::Ext
     return chosen;
 }
 
+// Looks without keeping a lock: a caller that waits for the run with a lock on its target would hold up everyone.
+PolicyState state_without_lock(const Policy& policy)
+{
+    const pg::Subtransaction rolled_back;
+    return policy_state(policy);
+}
+
 // A policy by its name must be able to run; with '*', what cannot is reported in its row.
 void check_named_policy(const Policy& policy)
 {
-    const PolicyState state = policy_state(policy);
+    const PolicyState state = state_without_lock(policy);
     if (state.condition == PolicyCondition::ready)
         return;
     if (state.condition == PolicyCondition::disabled)
@@ -226,6 +234,8 @@ void run(FunctionCallInfo fcinfo)
                             .hint = "Declare one with cleanup_add_policy."});
         return;
     }
+    if (arguments.wait)
+        check_waiting_transaction(tables_of(policies));
     if (arguments.policy != every_policy) {
         check_named_policy(policies.front());
         check_as_of(arguments, policies.front(), start);
@@ -233,7 +243,6 @@ void run(FunctionCallInfo fcinfo)
     }
     const TaskRequest request = request_of(arguments, policies, role, start);
     if (arguments.wait) {
-        check_waiting_transaction(tables_of(policies));
         run_and_wait(request, [&](const std::vector<pg::Cell>& row) { results.row(row); });
         return;
     }
