@@ -17,6 +17,12 @@ bool is_expression_only(const SelectStmt* statement)
            statement->withClause == nullptr && statement->op == SETOP_NONE;
 }
 
+// `*` alone is no expression, and the analysis of expressions does not expect it.
+bool is_star(const Node* value)
+{
+    return IsA(value, ColumnRef) && IsA(linitial(reinterpret_cast<const ColumnRef*>(value)->fields), A_Star);
+}
+
 [[noreturn]] void pg_raise_not_one_expression()
 {
     ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("not a single expression"),
@@ -36,7 +42,7 @@ Node* pg_raw_expression(const char* text)
     if (!is_expression_only(select) || list_length(select->targetList) != 1)
         pg_raise_not_one_expression();
     auto* target = castNode(ResTarget, linitial(select->targetList));
-    if (target->name != nullptr || target->indirection != NIL)
+    if (target->name != nullptr || target->indirection != NIL || is_star(target->val))
         pg_raise_not_one_expression();
     return target->val;
 }
@@ -55,21 +61,24 @@ RangeTblEntry* pg_add_target(ParseState* state, Oid relation, const char* alias)
 
 Node* pg_normalized(Node* node, void* context);
 
-// A cast of an array constructor that changes nothing but the label is the same as labelled elements; PostgreSQL reads the
-// one form where it printed the other (`varchar_column IN ('a', 'b')`).
-Node* pg_label_elements(RelabelType* label, ArrayExpr* array, void* context)
+// A cast of an array constructor that only labels its elements anew is the same as labelled elements; PostgreSQL reads the
+// one form where it printed the other (`varchar_column IN ('a', 'b')`). Null when it is something else.
+Node* pg_label_elements(const ArrayCoerceExpr* cast, void* context)
 {
-    auto* result = static_cast<ArrayExpr*>(copyObjectImpl(array));
-    const Oid element_type = get_element_type(label->resulttype);
-    if (!OidIsValid(element_type) || array->multidims)
+    if (!IsA(cast->arg, ArrayExpr) || !IsA(cast->elemexpr, RelabelType))
         return nullptr;
-    result->array_typeid = label->resulttype;
-    result->element_typeid = element_type;
-    result->array_collid = label->resultcollid;
+    const auto* array = reinterpret_cast<const ArrayExpr*>(cast->arg);
+    const auto* label = reinterpret_cast<const RelabelType*>(cast->elemexpr);
+    if (array->multidims || !IsA(label->arg, CaseTestExpr))
+        return nullptr;
+    auto* result = static_cast<ArrayExpr*>(copyObjectImpl(array));
+    result->array_typeid = cast->resulttype;
+    result->array_collid = cast->resultcollid;
+    result->element_typeid = label->resulttype;
     result->elements = NIL;
     for (int i = 0; i < list_length(array->elements); ++i) {
-        auto* element = static_cast<Expr*>(list_nth(array->elements, i));
-        RelabelType* labelled = makeRelabelType(element, element_type, -1, label->resultcollid, COERCE_EXPLICIT_CAST);
+        auto* labelled = static_cast<RelabelType*>(copyObjectImpl(label));
+        labelled->arg = static_cast<Expr*>(list_nth(array->elements, i));
         result->elements = lappend(result->elements, pg_normalized(reinterpret_cast<Node*>(labelled), context));
     }
     return reinterpret_cast<Node*>(result);
@@ -93,20 +102,12 @@ Node* pg_normalized(Node* node, void* context)
     if (node == nullptr)
         return nullptr;
     check_stack_depth();
-    switch (nodeTag(node)) {
-    case T_Query:
+    if (IsA(node, Query))
         return pg_normalized_query(reinterpret_cast<Query*>(node), context);
-    case T_RelabelType: {
-        auto* label = reinterpret_cast<RelabelType*>(node);
-        if (IsA(label->arg, ArrayExpr)) {
-            Node* labelled = pg_label_elements(label, reinterpret_cast<ArrayExpr*>(label->arg), context);
-            if (labelled != nullptr)
-                return labelled;
-        }
-        break;
-    }
-    default:
-        break;
+    if (IsA(node, ArrayCoerceExpr)) {
+        Node* labelled = pg_label_elements(reinterpret_cast<ArrayCoerceExpr*>(node), context);
+        if (labelled != nullptr)
+            return labelled;
     }
     Node* copy = pg::copy_expression(node, pg_normalized, context);
     if (IsA(copy, TargetEntry))

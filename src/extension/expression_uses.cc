@@ -75,6 +75,8 @@ void pg_add_constant(ExpressionUses* uses, const Const* constant)
     uses->types = lappend_oid(uses->types, constant->consttype);
     if (!constant->constisnull && get_typtype(getBaseType(constant->consttype)) == TYPTYPE_ENUM)
         uses->enum_values = lappend_oid(uses->enum_values, DatumGetObjectId(constant->constvalue));
+    if (!constant->constisnull && constant->consttype == REGCLASSOID)
+        uses->relations = lappend_oid(uses->relations, DatumGetObjectId(constant->constvalue));
 }
 
 void pg_add_node(ExpressionUses* uses, Node* node)

@@ -1,4 +1,5 @@
 // cleanup_add_policy, cleanup_alter_policy, cleanup_drop_policy.
+#include "extension/policy_access.h"
 #include "extension/policy_rules.h"
 #include "extension/policy_write.h"
 #include "extension/target.h"
@@ -110,13 +111,6 @@ void set_target(Policy& policy, Oid relation)
     policy.target_is_bound = true;
 }
 
-void check_declaration_pinned(const Policy& policy)
-{
-    const pg::SettingsScope settings;
-    settings.set(pg::language_settings());
-    check_declaration(policy);
-}
-
 // The function as a statement of this session reaches it.
 std::string callable(const pg::Extension& extension, const std::string& function)
 {
@@ -136,7 +130,7 @@ std::int64_t add_policy(FunctionCallInfo fcinfo)
     policy.time_zone = pg::current_setting("TimeZone");
     take_arguments(fcinfo, policy);
     set_target(policy, PG_GETARG_OID(argument_target));
-    check_declaration_pinned(policy);
+    check_whole_declaration(policy);
     const std::string bound_to = check_and_bind(policy, {});
     pg::Spi spi;
     const std::int64_t id = insert_policy(spi, extension, policy, bound_to);
@@ -170,6 +164,22 @@ constexpr Clearable clearable[] = {
     {"description", argument_description, [](Policy& policy) { policy.description.reset(); }},
 };
 
+// How a policy runs, as opposed to what it means.
+bool is_option(Argument argument)
+{
+    switch (argument) {
+    case argument_batch_size:
+    case argument_refuse_above_rows:
+    case argument_refuse_above_fraction:
+    case argument_priority:
+    case argument_enabled:
+    case argument_description:
+        return true;
+    default:
+        return false;
+    }
+}
+
 [[noreturn]] void raise_not_clearable(const std::string& name)
 {
     std::string names;
@@ -180,16 +190,13 @@ constexpr Clearable clearable[] = {
                .hint = concat("What can be: ", names, ".")});
 }
 
-void clear_one(FunctionCallInfo fcinfo, Policy& policy, const std::string& name)
+const Clearable& find_clearable(const std::string& name)
 {
     const auto* one = std::find_if(std::begin(clearable), std::end(clearable),
                                    [&](const Clearable& candidate) { return name == candidate.name; });
     if (one == std::end(clearable))
         raise_not_clearable(name);
-    if (!PG_ARGISNULL(one->argument))
-        pg::raise({.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
-                   .message = concat("\"", name, "\" is both given and to be cleared")});
-    one->clear(policy);
+    return *one;
 }
 
 std::vector<std::string> clear_argument(FunctionCallInfo fcinfo)
@@ -212,32 +219,6 @@ std::vector<std::string> clear_argument(FunctionCallInfo fcinfo)
     return names;
 }
 
-// Whether the change touches what the policy means, not only when and how it runs.
-bool same_definition(const Policy& left, const Policy& right)
-{
-    return left.target == right.target && left.age_column == right.age_column && left.retain == right.retain &&
-           left.condition == right.condition && left.action == right.action && left.set_values == right.set_values &&
-           left.age_unit == right.age_unit && left.guard == right.guard && left.on_reference == right.on_reference &&
-           left.archive_to == right.archive_to && left.archive_retain == right.archive_retain &&
-           left.time_zone == right.time_zone;
-}
-
-Policy lock_managed_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name)
-{
-    std::optional<Policy> policy = lock_policy(spi, extension, name);
-    const Oid role = pg::current_identity().user;
-    if (!policy)
-        raise_unknown_policy(spi, extension, name, role);
-    if (!may_manage(*policy, role)) {
-        if (OidIsValid(policy->target))
-            check_target_ownership(policy->target, role);
-        pg::raise({.sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE,
-                   .message = concat("permission denied for policy \"", name, "\""),
-                   .detail = concat("Its target ", policy->target_name, " is not there, and another role made it.")});
-    }
-    return *std::move(policy);
-}
-
 TextOrigins origins_of(const Policy& before, const Policy& after)
 {
     TextOrigins origins;
@@ -249,28 +230,60 @@ TextOrigins origins_of(const Policy& before, const Policy& after)
     return origins;
 }
 
+// What a call of cleanup_alter_policy asks for.
+struct Change {
+    Policy policy;
+    bool of_options = false;
+    bool of_definition = false;
+
+    void note(Argument argument) { (is_option(argument) ? of_options : of_definition) = true; }
+};
+
+Change requested_change(FunctionCallInfo fcinfo, const Policy& before)
+{
+    Change change{before};
+    take_arguments(fcinfo, change.policy);
+    if (!PG_ARGISNULL(argument_target))
+        set_target(change.policy, PG_GETARG_OID(argument_target));
+    for (int n = argument_target; n < argument_clear; ++n) {
+        if (!PG_ARGISNULL(n))
+            change.note(static_cast<Argument>(n));
+    }
+    for (const std::string& name : clear_argument(fcinfo)) {
+        const Clearable& one = find_clearable(name);
+        if (!PG_ARGISNULL(one.argument))
+            pg::raise({.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
+                       .message = concat("\"", name, "\" is both given and to be cleared")});
+        one.clear(change.policy);
+        change.note(one.argument);
+    }
+    return change;
+}
+
+std::string bind_anew(const Policy& before, Policy& after)
+{
+    check_whole_declaration(after);
+    if (!OidIsValid(after.target))
+        pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                   .message = concat("the target ", after.target_name, " of policy \"", after.name, "\" is not there"),
+                   .hint = "Name its new table with target => ..., or drop the policy."});
+    return check_and_bind(after, origins_of(before, after));
+}
+
 void alter_policy(FunctionCallInfo fcinfo)
 {
     const pg::Extension extension = pg::extension();
     pg::Spi spi;
     const Policy before = lock_managed_policy(spi, extension, required_name(fcinfo));
-    Policy after = before;
-    take_arguments(fcinfo, after);
-    if (!PG_ARGISNULL(argument_target))
-        set_target(after, PG_GETARG_OID(argument_target));
-    for (const std::string& name : clear_argument(fcinfo))
-        clear_one(fcinfo, after, name);
-    check_declaration_pinned(after);
-    std::optional<std::string> bound_to;
-    if (!OidIsValid(after.target)) {
-        if (!same_definition(before, after))
-            pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                       .message = concat("the target ", after.target_name, " of policy \"", after.name, "\" is not there"),
-                       .hint = "Name its new table with target => ..., or drop the policy."});
-    } else {
-        bound_to = check_and_bind(after, origins_of(before, after));
+    Change change = requested_change(fcinfo, before);
+    // Options alone leave the binding as it is: a policy that is broken can be switched off, and stays broken.
+    if (change.of_options && !change.of_definition) {
+        check_options(change.policy);
+        update_policy(spi, extension, change.policy, std::nullopt);
+        return;
     }
-    update_policy(spi, extension, after, bound_to);
+    const std::string bound_to = bind_anew(before, change.policy);
+    update_policy(spi, extension, change.policy, bound_to);
 }
 
 void drop_policy(FunctionCallInfo fcinfo)

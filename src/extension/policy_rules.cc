@@ -129,13 +129,33 @@ void check_age(const Policy& policy, bool look_at_rows)
 
 } // namespace
 
-void check_declaration(const Policy& policy)
+bool same_definition(const Policy& left, const Policy& right)
+{
+    return left.target == right.target && left.target_name == right.target_name && left.age_column == right.age_column &&
+           left.retain == right.retain && left.condition == right.condition && left.action == right.action &&
+           left.set_values == right.set_values && left.age_unit == right.age_unit && left.guard == right.guard &&
+           left.on_reference == right.on_reference && left.archive_to == right.archive_to &&
+           left.archive_retain == right.archive_retain && left.time_zone == right.time_zone;
+}
+
+void check_options(const Policy& policy)
 {
     check_name(policy.name);
-    check_choices(policy);
     check_numbers(policy);
+}
+
+void check_declaration(const Policy& policy)
+{
+    const pg::SettingsScope settings;
+    settings.set(pg::language_settings());
+    check_choices(policy);
     check_age_declaration(policy);
-    find_time_zone(policy.time_zone);
+}
+
+void check_whole_declaration(const Policy& policy)
+{
+    check_options(policy);
+    check_declaration(policy);
 }
 
 std::string check_and_bind(Policy& policy, const TextOrigins& origins)
@@ -143,6 +163,7 @@ std::string check_and_bind(Policy& policy, const TextOrigins& origins)
     lock_target(policy.target);
     check_target_ownership(policy.target, pg::current_identity().user);
     check_target(policy.target);
+    find_time_zone(policy.time_zone);
     {
         const InOwnersRights in_owners_rights(target_owner(policy.target), explicit_search_path());
         check_age(policy, origins.look_at_rows);

@@ -5,9 +5,17 @@
 
 namespace pgcleanup {
 
-// The rules that a policy can be judged by alone: its name, choices, numbers, period and time zone. Raises, with a hint.
-// Language settings must be pinned.
+// Of two versions of a policy: whether they mean the same rows and the same fate of them, and differ at most in name, in when
+// and how it runs, or in what is said about it.
+bool same_definition(const Policy& left, const Policy& right);
+
+// The rules that a policy can be judged by alone. Raise, with a hint.
+// Its name and numbers: what may change in a policy that cannot run.
+void check_options(const Policy& policy);
+// Its choices, and whether it says what is due.
 void check_declaration(const Policy& policy);
+// Both.
+void check_whole_declaration(const Policy& policy);
 
 // Where expression text comes from.
 enum class TextOrigin {

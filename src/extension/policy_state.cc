@@ -5,8 +5,10 @@
 #include "extension/expression.h"
 #include "extension/fingerprint.h"
 #include "extension/owner_rights.h"
+#include "extension/policy_rules.h"
 #include "extension/policy_write.h"
 #include "extension/target.h"
+#include "extension/time_zone.h"
 #include "pg/memory.h"
 #include "pg/subtransaction.h"
 
@@ -48,6 +50,8 @@ void check_now(const Policy& policy)
 {
     lock_target(policy.target);
     check_target(policy.target);
+    check_declaration(policy);
+    find_time_zone(policy.time_zone);
     const std::string now = fingerprint(policy);
     if (policy.fingerprint && *policy.fingerprint != now)
         pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

@@ -1,0 +1,313 @@
+// The triggers of cleanup_policies: statements by hand are checked like the functions, and every change is audited.
+#include "extension/audit.h"
+#include "extension/policy_access.h"
+#include "extension/policy_rules.h"
+#include "extension/policy_state.h"
+#include "extension/policy_write.h"
+#include "extension/target.h"
+#include "extension/target_type.h"
+#include "pg/subtransaction.h"
+#include "pg/text.h"
+
+extern "C" {
+PG_FUNCTION_INFO_V1(cleanup_policy_check);
+PG_FUNCTION_INFO_V1(cleanup_policy_changed);
+}
+
+namespace pgcleanup {
+
+namespace {
+
+using pg::concat;
+
+// --- rows as policies --------------------------------------------------------------------------------------------------
+
+// A row of cleanup_policies. Language settings must be pinned while it is read.
+class Row {
+public:
+    Row(HeapTuple tuple, TupleDesc descriptor) : tuple_(tuple), descriptor_(descriptor) {}
+
+    std::optional<std::string> text(const char* column) const
+    {
+        const char* value = pg::pg_call([&] { return SPI_getvalue(tuple_, descriptor_, number(column)); });
+        return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+    }
+    std::string required(const char* column) const
+    {
+        std::optional<std::string> value = text(column);
+        if (!value)
+            pg::raise({.sqlstate = ERRCODE_NOT_NULL_VIOLATION,
+                       .message = concat("column \"", column, "\" of cleanup_policies must not be NULL")});
+        return *std::move(value);
+    }
+    std::int64_t integer(const char* column) const { return pg::to_int64(required(column)); }
+    Datum value(const char* column) const
+    {
+        bool is_null = false;
+        return pg::pg_call([&] { return SPI_getbinval(tuple_, descriptor_, number(column), &is_null); });
+    }
+
+private:
+    int number(const char* column) const { return SPI_fnumber(descriptor_, column); }
+
+    HeapTuple tuple_;
+    TupleDesc descriptor_;
+};
+
+template <class Number>
+std::optional<Number> optional_integer(const Row& row, const char* column)
+{
+    const std::optional<std::string> value = row.text(column);
+    return value ? std::optional<Number>(static_cast<Number>(pg::to_int64(value))) : std::nullopt;
+}
+
+Policy to_policy(const Row& row)
+{
+    Policy policy;
+    policy.id = row.integer("policy_id");
+    policy.name = row.required("policy");
+    policy.target_name = row.required("target");
+    policy.target = target_relation(row.value("target"));
+    policy.target_is_bound = target_is_bound(row.value("target"));
+    policy.age_column = row.text("age_column");
+    policy.retain = row.text("retain");
+    policy.condition = row.text("condition");
+    policy.action = row.required("action");
+    policy.set_values = row.text("set_values");
+    policy.age_unit = row.text("age_unit");
+    policy.guard = row.text("guard");
+    policy.on_reference = row.required("on_reference");
+    policy.archive_to = row.text("archive_to");
+    policy.archive_retain = row.required("archive_retain");
+    policy.batch_size = optional_integer<std::int32_t>(row, "batch_size");
+    policy.refuse_above_rows = optional_integer<std::int64_t>(row, "refuse_above_rows");
+    if (const std::optional<std::string> fraction = row.text("refuse_above_fraction"); fraction)
+        policy.refuse_above_fraction = pg::to_double(fraction);
+    policy.time_zone = row.required("time_zone");
+    policy.priority = static_cast<std::int32_t>(row.integer("priority"));
+    policy.enabled = row.required("enabled") == "t";
+    policy.description = row.text("description");
+    policy.created_by = row.required("created_by");
+    return policy;
+}
+
+Policy to_policy(HeapTuple tuple, TupleDesc descriptor)
+{
+    const pg::SettingsScope settings;
+    settings.set(pg::language_settings());
+    return to_policy(Row(tuple, descriptor));
+}
+
+// The row with what checking made of it: canonical expressions, a target bound to its table, and the time.
+HeapTuple with_changes(HeapTuple tuple, TupleDesc descriptor, const Policy& policy)
+{
+    std::array<Datum, 4> values{};
+    std::array<bool, 4> nulls = {!policy.condition, !policy.guard, false, false};
+    if (policy.condition)
+        values[0] = pg::text_datum(*policy.condition);
+    if (policy.guard)
+        values[1] = pg::text_datum(*policy.guard);
+    values[2] = bound_target(policy.target);
+    return pg::pg_call([&] {
+        values[3] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+        std::array<int, 4> columns = {SPI_fnumber(descriptor, "condition"), SPI_fnumber(descriptor, "guard"),
+                                      SPI_fnumber(descriptor, "target"), SPI_fnumber(descriptor, "changed_at")};
+        return heap_modify_tuple_by_cols(tuple, descriptor, 4, columns.data(), values.data(), nulls.data());
+    });
+}
+
+// --- before ------------------------------------------------------------------------------------------------------------
+
+void check_unchangeable(const Policy& before, const Policy& after)
+{
+    if (before.id != after.id || before.created_by != after.created_by)
+        pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                   .message = "policy_id and created_by of a policy cannot be changed"});
+}
+
+TextOrigin origin_of(const std::optional<std::string>& before, const std::optional<std::string>& after, bool same_target)
+{
+    return before == after && same_target ? TextOrigin::canonical : TextOrigin::written;
+}
+
+HeapTuple check_update(HeapTuple old_tuple, HeapTuple new_tuple, TupleDesc descriptor)
+{
+    const Policy before = to_policy(old_tuple, descriptor);
+    Policy after = to_policy(new_tuple, descriptor);
+    check_may_manage(before);
+    check_unchangeable(before, after);
+    check_options(after);
+    // What is not touched is not judged: a policy that cannot run can still be switched off.
+    if (same_definition(before, after))
+        return new_tuple;
+    check_declaration(after);
+    if (!OidIsValid(after.target))
+        pg::raise({.sqlstate = ERRCODE_UNDEFINED_TABLE,
+                   .message = concat("the target ", after.target_name, " of policy \"", after.name, "\" is not there")});
+    TextOrigins origins;
+    origins.condition = origin_of(before.condition, after.condition, before.target == after.target);
+    origins.guard = origin_of(before.guard, after.guard, true);
+    check_and_bind(after, origins);
+    return with_changes(new_tuple, descriptor, after);
+}
+
+// A target that is not there could become anybody's table.
+void check_may_restore(const Policy& policy)
+{
+    const pg::Extension extension = pg::extension();
+    const Oid role = pg::current_identity().user;
+    if (pg::pg_call([&] { return has_privs_of_role(role, extension.owner); }))
+        return;
+    pg::raise({.sqlstate = ERRCODE_UNDEFINED_TABLE,
+               .message = concat("the target ", policy.target_name, " of policy \"", policy.name, "\" is not there"),
+               .hint = "Only the owner of the extension may restore a policy before its table."});
+}
+
+// What a dump or a hand inserts is kept, even if it cannot run (yet).
+HeapTuple check_insert(HeapTuple tuple, TupleDesc descriptor)
+{
+    Policy policy = to_policy(tuple, descriptor);
+    check_options(policy);
+    check_declaration(policy);
+    if (!OidIsValid(policy.target)) {
+        check_may_restore(policy);
+        pg::notice(NOTICE, {.sqlstate = ERRCODE_SUCCESSFUL_COMPLETION,
+                            .message = concat("policy \"", policy.name, "\" is unbound: its target ", policy.target_name,
+                                              " is not there")});
+        return tuple;
+    }
+    check_target_ownership(policy.target, pg::current_identity().user);
+    TextOrigins origins{TextOrigin::unknown, TextOrigin::unknown, false};
+    const std::optional<pg::PgError> error =
+        pg::try_in_subtransaction([&] { check_and_bind(policy, origins); });
+    if (!error)
+        return with_changes(tuple, descriptor, policy);
+    pg::notice(WARNING, {.sqlstate = ERRCODE_WARNING,
+                         .message = concat("policy \"", policy.name, "\" is stored as it is, and is broken: ",
+                                           error->fields().message),
+                         .detail = error->fields().detail,
+                         .hint = error->fields().hint});
+    return tuple;
+}
+
+HeapTuple check_statement(const TriggerData& trigger)
+{
+    const bool is_update = TRIGGER_FIRED_BY_UPDATE(trigger.tg_event);
+    HeapTuple result = is_update ? trigger.tg_newtuple : trigger.tg_trigtuple;
+    if (OidIsValid(PolicyWrite::actor()))
+        return result;
+    TupleDesc descriptor = RelationGetDescr(trigger.tg_relation);
+    if (is_update)
+        return check_update(trigger.tg_trigtuple, trigger.tg_newtuple, descriptor);
+    if (TRIGGER_FIRED_BY_INSERT(trigger.tg_event))
+        return check_insert(trigger.tg_trigtuple, descriptor);
+    check_may_manage(to_policy(trigger.tg_trigtuple, descriptor));
+    return result;
+}
+
+// --- after -------------------------------------------------------------------------------------------------------------
+
+Datum composite(HeapTuple tuple, TupleDesc descriptor)
+{
+    return pg::pg_call([&] { return heap_copy_tuple_as_datum(tuple, descriptor); });
+}
+
+// The members of $1's row that differ in $2's; of every column when there is no $2. NULL when nothing differs.
+constexpr const char* changed_members =
+    "SELECT jsonb_object_agg(key, one.value)::text FROM jsonb_each(to_jsonb($1)) one "
+    "LEFT JOIN jsonb_each(to_jsonb($2)) other USING (key) "
+    "WHERE key <> 'changed_at' AND one.value IS DISTINCT FROM other.value";
+
+pg::Cell members(pg::Spi& spi, const pg::Extension& extension, const TriggerData& trigger, HeapTuple one, HeapTuple other)
+{
+    TupleDesc descriptor = RelationGetDescr(trigger.tg_relation);
+    pg::Parameters parameters;
+    parameters.value(descriptor->tdtypeid, composite(one, descriptor));
+    if (other == nullptr)
+        parameters.value(descriptor->tdtypeid, 0, true);
+    else
+        parameters.value(descriptor->tdtypeid, composite(other, descriptor));
+    const pg::AsExtensionOwner as_owner(extension);
+    return spi.run(changed_members, parameters)[0][0];
+}
+
+void audit_change(const TriggerData& trigger, Oid actor)
+{
+    const pg::Extension extension = pg::extension();
+    pg::Spi spi;
+    const bool is_update = TRIGGER_FIRED_BY_UPDATE(trigger.tg_event);
+    HeapTuple now = is_update ? trigger.tg_newtuple : nullptr;
+    const pg::Cell was = members(spi, extension, trigger, trigger.tg_trigtuple, now);
+    if (!was)
+        return;
+    const Policy policy = to_policy(is_update ? now : trigger.tg_trigtuple, RelationGetDescr(trigger.tg_relation));
+    pg::JsonObject details;
+    details.json("old", *was);
+    if (is_update)
+        details.json("new", members(spi, extension, trigger, now, trigger.tg_trigtuple).value_or("{}"));
+    AuditRecord record;
+    record.event = is_update ? "policy_changed" : "policy_dropped";
+    record.policy = policy.name;
+    record.target = policy.target_name;
+    record.details = details.str();
+    record.actor = actor;
+    write_audit(spi, extension, record);
+}
+
+void bind(const Policy& policy)
+{
+    pg::Spi spi;
+    write_binding(spi, pg::extension(), policy.id, fingerprint(policy));
+}
+
+void bind_statement(const TriggerData& trigger)
+{
+    TupleDesc descriptor = RelationGetDescr(trigger.tg_relation);
+    if (TRIGGER_FIRED_BY_INSERT(trigger.tg_event)) {
+        const Policy policy = to_policy(trigger.tg_trigtuple, descriptor);
+        if (policy.target_is_bound && OidIsValid(policy.target))
+            pg::try_in_subtransaction([&] { bind(policy); }); // if that fails, it was stored as it is
+        return;
+    }
+    const Policy before = to_policy(trigger.tg_trigtuple, descriptor);
+    const Policy after = to_policy(trigger.tg_newtuple, descriptor);
+    if (!same_definition(before, after))
+        bind(after);
+}
+
+// An INSERT is audited by the function that makes it: one by hand is most likely a restore, whose audit comes with it.
+void note_change(const TriggerData& trigger)
+{
+    const bool by_hand = !OidIsValid(PolicyWrite::actor());
+    if (by_hand && !TRIGGER_FIRED_BY_DELETE(trigger.tg_event))
+        bind_statement(trigger);
+    if (!TRIGGER_FIRED_BY_INSERT(trigger.tg_event))
+        audit_change(trigger, by_hand ? pg::current_identity().user : PolicyWrite::actor());
+}
+
+const TriggerData& trigger_data(FunctionCallInfo fcinfo)
+{
+    if (!CALLED_AS_TRIGGER(fcinfo))
+        pg::raise({.sqlstate = ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                   .message = "this function is the trigger of cleanup_policies"});
+    return *reinterpret_cast<TriggerData*>(fcinfo->context);
+}
+
+} // namespace
+
+} // namespace pgcleanup
+
+using namespace pgcleanup;
+
+Datum cleanup_policy_check(PG_FUNCTION_ARGS)
+{
+    return pg::pg_entry([&] { return PointerGetDatum(check_statement(trigger_data(fcinfo))); });
+}
+
+Datum cleanup_policy_changed(PG_FUNCTION_ARGS)
+{
+    return pg::pg_entry([&] {
+        note_change(trigger_data(fcinfo));
+        return PointerGetDatum(nullptr);
+    });
+}
