@@ -11,16 +11,17 @@ namespace {
 
 using pg::concat;
 
-// One row a policy. The revision leaves out what binding changes.
-constexpr const char* select_policies =
+// One row a policy.
+std::string select_policies()
+{
+    return concat(
     "SELECT p.policy_id, p.policy, (p.target::regclass)::oid, p.target::text, @extschema@.cleanup_target_is_bound(p.target), "
     "p.age_column, p.retain::text, p.condition, p.action, p.set_values::text, p.age_unit, p.guard, p.on_reference, "
     "p.archive_to, p.archive_retain::text, p.batch_size, p.refuse_above_rows, p.refuse_above_fraction, p.time_zone, "
-    "p.priority, p.enabled, p.description, p.created_by, "
-    "hashtextextended(ROW(p.policy, (p.target::regclass)::oid, p.age_column, p.retain, p.condition, p.action, p.set_values, "
-    "p.age_unit, p.guard, p.on_reference, p.archive_to, p.archive_retain, p.batch_size, p.refuse_above_rows, "
-    "p.refuse_above_fraction, p.time_zone, p.priority, p.enabled)::text, 0)::text, "
-    "b.fingerprint FROM @extschema@.cleanup_policies p LEFT JOIN @extschema@.cleanup_bindings b USING (policy_id)";
+    "p.priority, p.enabled, p.description, p.created_by, ",
+    policy_revision_expression,
+    ", b.fingerprint FROM @extschema@.cleanup_policies p LEFT JOIN @extschema@.cleanup_bindings b USING (policy_id)");
+}
 
 template <class Number>
 std::optional<Number> optional_number(const pg::Cell& cell)
@@ -66,7 +67,7 @@ std::vector<Policy> select(pg::Spi& spi, const pg::Extension& extension, std::st
 {
     const pg::AsExtensionOwner as_owner(extension);
     std::vector<Policy> policies;
-    for (const auto& row : spi.run(pg::in_extension_schema(concat(select_policies, where), extension), parameters))
+    for (const auto& row : spi.run(pg::in_extension_schema(concat(select_policies(), where), extension), parameters))
         policies.push_back(to_policy(row));
     return policies;
 }

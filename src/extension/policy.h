@@ -36,6 +36,12 @@ struct Policy {
     std::optional<std::string> fingerprint; // nothing: not bound since it was loaded
 };
 
+// Policy::revision in SQL, over the alias p of cleanup_policies. It leaves out what binding changes.
+inline constexpr std::string_view policy_revision_expression =
+    "hashtextextended(ROW(p.policy, (p.target::regclass)::oid, p.age_column, p.retain, p.condition, p.action, p.set_values, "
+    "p.age_unit, p.guard, p.on_reference, p.archive_to, p.archive_retain, p.batch_size, p.refuse_above_rows, "
+    "p.refuse_above_fraction, p.time_zone, p.priority, p.enabled)::text, 0)::text";
+
 // All of these read as the extension's owner; `spi` must be open.
 std::optional<Policy> find_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name);
 std::optional<Policy> find_policy(pg::Spi& spi, const pg::Extension& extension, std::int64_t id);

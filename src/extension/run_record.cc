@@ -44,9 +44,13 @@ ON CONFLICT (run_id, policy, table_name) DO UPDATE
 SET rows = t.rows + excluded.rows, changed_rows = t.changed_rows + excluded.changed_rows, batches = t.batches + 1,
     updated_at = clock_timestamp())";
 
-constexpr const char* control_sql = R"(
-SELECT p.enabled, p.xmin::text, (SELECT s.reason FROM @extschema@.cleanup_pauses AS s WHERE s.resumed_at IS NULL LIMIT 1)
-FROM (SELECT) AS one LEFT JOIN @extschema@.cleanup_policies AS p ON p.policy_id = $1)";
+std::string control_sql()
+{
+    return concat(
+    "SELECT p.enabled, ", policy_revision_expression,
+    ", (SELECT s.reason FROM @extschema@.cleanup_pauses AS s WHERE s.resumed_at IS NULL LIMIT 1) "
+    "FROM (SELECT) AS one LEFT JOIN @extschema@.cleanup_policies AS p ON p.policy_id = $1");
+}
 
 constexpr const char* finish_sql = R"(
 UPDATE @extschema@.cleanup_run_targets
@@ -96,7 +100,7 @@ RunRecord::RunRecord(pg::Extension extension, std::int64_t run_id, Oid requested
     ItemPointerSetInvalid(&pending_);
 }
 
-const pg::Plan& RunRecord::plan(std::optional<pg::Plan>& slot, const char* sql, const Parameters& parameters)
+const pg::Plan& RunRecord::plan(std::optional<pg::Plan>& slot, std::string_view sql, const Parameters& parameters)
 {
     if (!slot)
         slot.emplace(pg::in_extension_schema(sql, extension_), parameters.types());
@@ -199,7 +203,7 @@ void RunRecord::check_control()
     const AsExtensionOwner owner(extension_);
     Spi spi;
     const Parameters parameters = Parameters().int8(policy_.id);
-    const pg::Rows rows = spi.run(plan(control_plan_, control_sql, parameters), parameters);
+    const pg::Rows rows = spi.run(plan(control_plan_, control_sql(), parameters), parameters);
     if (rows[0][2])
         throw RunStopped{"cancelled", concat("pg_cleanup is paused: ", *rows[0][2])};
     if (!rows[0][0])

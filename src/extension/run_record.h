@@ -56,7 +56,7 @@ public:
     std::int64_t rows_so_far() const noexcept { return rows_; }
 
 private:
-    const pg::Plan& plan(std::optional<pg::Plan>& slot, const char* sql, const pg::Parameters& parameters);
+    const pg::Plan& plan(std::optional<pg::Plan>& slot, std::string_view sql, const pg::Parameters& parameters);
     void update_row(std::optional<pg::Plan>& slot, const char* sql, pg::Parameters& parameters);
     void add_dependent(pg::Spi& spi, const DependentChange& change);
 
