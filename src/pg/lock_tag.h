@@ -13,6 +13,7 @@ enum class LockKind : uint16 {
     relation_run = 1, // one run at a time works on a relation; object = relation
     run_alive = 2,    // held while a run lives; object = low half of the run's id
     holds = 3,        // a relation's holds; object = relation
+    history = 4,      // pruning the history, one at a time; object = 0
 };
 
 class LockTag {

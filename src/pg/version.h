@@ -106,6 +106,16 @@ inline Query* copy_query(Query* query, TreeMutator mutator, void* context)
     return query_tree_mutator(query, declared(mutator), context, 0);
 }
 
+// 18 added a place for instrumentation. May longjmp.
+inline IndexScanDesc pg_index_beginscan(Relation table, Relation index, Snapshot snapshot, int keys)
+{
+#if PG_VERSION_NUM >= 180000
+    return index_beginscan(table, index, snapshot, nullptr, keys, 0);
+#else
+    return index_beginscan(table, index, snapshot, keys, 0);
+#endif
+}
+
 // The process slot of another backend, by its pid, moved between headers; its latch is the same everywhere.
 inline PGPROC* find_process(int pid) { return BackendPidGetProc(pid); }
 
