@@ -15,4 +15,6 @@ CREATE TABLE cleanup_audit (
 CREATE INDEX cleanup_audit_id ON cleanup_audit (audit_id);
 CREATE INDEX cleanup_audit_at ON cleanup_audit (at);
 CREATE INDEX cleanup_audit_policy ON cleanup_audit (policy, at);
+-- Where pruning finds the sums of all earlier prunings.
+CREATE INDEX cleanup_audit_pruned ON cleanup_audit (audit_id) WHERE event = 'history_pruned';
 COMMENT ON TABLE cleanup_audit IS 'Who did what, when, to how many rows; append-only for everyone but its owner';
