@@ -46,6 +46,10 @@ endif
 
 $(OBJS): Makefile
 
+# What cleanup_check compares with the installed extension.
+src/extension/check_server.o: override CXXFLAGS += -DPG_CLEANUP_VERSION='"$(EXTVERSION)"'
+src/extension/check_server.o: pg_cleanup.control
+
 # The install script is its parts joined in name order; the directory is a prerequisite so that a removed part counts.
 $(INSTALL_SQL): $(SQL_PARTS) $(wildcard src/sql) pg_cleanup.control Makefile
 	{ printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; cat $(SQL_PARTS) </dev/null; } >$@.tmp

@@ -1,0 +1,67 @@
+#include "extension/check.h"
+
+#include "pg/result_set.h"
+#include "pg/text.h"
+
+namespace pgcleanup {
+
+namespace {
+
+const char* status_word(CheckStatus status)
+{
+    switch (status) {
+    case CheckStatus::ok:
+        return "ok";
+    case CheckStatus::warning:
+        return "warning";
+    case CheckStatus::error:
+        break;
+    }
+    return "error";
+}
+
+void cleanup_check(FunctionCallInfo fcinfo)
+{
+    const pg::ResultSet result(fcinfo);
+    pg::Spi spi;
+    const pg::Extension extension = pg::extension();
+    const std::vector<PolicyStats> policies = policy_stats(spi, extension, "*", GetUserId());
+    CheckReport report;
+    check_server(spi, extension, report);
+    check_policies(extension, policies, report);
+    check_targets(spi, policies, report);
+    for (const std::vector<pg::Cell>& row : report.rows())
+        result.row(row);
+}
+
+} // namespace
+
+void CheckReport::add(CheckStatus status, std::string name, std::string detail, std::string hint)
+{
+    rows_.push_back({std::move(name), status_word(status), std::move(detail),
+                     hint.empty() ? std::nullopt : pg::Cell(std::move(hint))});
+}
+
+void CheckReport::otherwise_ok(const std::string& name, std::string detail)
+{
+    if (std::ranges::none_of(rows_, [&](const std::vector<pg::Cell>& row) { return row[0] == name; }))
+        add(CheckStatus::ok, name, std::move(detail));
+}
+
+std::string call_text(const pg::Extension& extension, std::string_view function, std::string_view argument)
+{
+    return pg::concat("SELECT * FROM ", extension.schema_name, ".", function, "(", pg::quote_literal(argument), ");");
+}
+
+} // namespace pgcleanup
+
+extern "C" {
+PG_FUNCTION_INFO_V1(cleanup_check);
+Datum cleanup_check(PG_FUNCTION_ARGS)
+{
+    return pgcleanup::pg::pg_entry([&] {
+        pgcleanup::cleanup_check(fcinfo);
+        return static_cast<Datum>(0);
+    });
+}
+}

@@ -1,0 +1,33 @@
+// cleanup_check: one row per finding, and one "ok" per topic that has none.
+#pragma once
+
+#include "extension/stats.h"
+
+namespace pgcleanup {
+
+enum class CheckStatus { ok, warning, error };
+
+// Collects what the topics find. A topic reports each thing that somebody should look at under its name, then calls
+// otherwise_ok(), which says that all is well if nothing was.
+class CheckReport {
+public:
+    void add(CheckStatus status, std::string name, std::string detail, std::string hint = {});
+    void otherwise_ok(const std::string& name, std::string detail);
+    // As cells of cleanup_check_result, in the order of the topics.
+    const std::vector<std::vector<pg::Cell>>& rows() const noexcept { return rows_; }
+
+private:
+    std::vector<std::vector<pg::Cell>> rows_;
+};
+
+// Where the topics write statements that can be pasted: "SELECT schema.cleanup_run('old_events');"
+std::string call_text(const pg::Extension& extension, std::string_view function, std::string_view argument);
+
+// The server and the extension as a whole: versions, pause, worker slots, dead runs, history.
+void check_server(pg::Spi& spi, const pg::Extension& extension, CheckReport& report);
+// Each policy: whether it can run, how its last run went, how far behind it is.
+void check_policies(const pg::Extension& extension, const std::vector<PolicyStats>& policies, CheckReport& report);
+// Each target: what makes cleaning it slow or risky.
+void check_targets(pg::Spi& spi, const std::vector<PolicyStats>& policies, CheckReport& report);
+
+} // namespace pgcleanup
