@@ -4,7 +4,7 @@ namespace pgcleanup {
 
 namespace {
 
-constexpr double overdue_seconds_to_warn_of = 24.0 * 60 * 60;
+constexpr double seconds_a_day = 24.0 * 60 * 60;
 
 std::string about(const PolicyStats& stats) { return pg::concat("policy \"", stats.policy.name, "\": "); }
 
@@ -44,9 +44,11 @@ void check_last_run(const pg::Extension& extension, const PolicyStats& stats, Ch
 
 void check_overdue(const pg::Extension& extension, const PolicyStats& stats, CheckReport& report)
 {
-    if (stats.overdue_seconds.value_or(0) > overdue_seconds_to_warn_of)
+    const auto days = static_cast<std::int64_t>(stats.overdue_seconds.value_or(0) / seconds_a_day);
+    if (days > 0)
         report.add(CheckStatus::warning, "overdue",
-                   pg::concat(about(stats), "rows that should be gone for ", *stats.overdue, " are still there"),
+                   pg::concat(about(stats), "rows are still there that were due ", days, days == 1 ? " day" : " days",
+                              " ago"),
                    call_text(extension, "cleanup_run", stats.policy.name));
 }
 
@@ -56,7 +58,7 @@ void check_policies(const pg::Extension& extension, const std::vector<PolicyStat
 {
     for (const PolicyStats& stats : policies)
         check_state(extension, stats, report);
-    report.otherwise_ok("policy_state", pg::concat(policies.size(), " policies, all of them as they were validated"));
+    report.otherwise_ok("policy_state", pg::concat("every policy means what it meant when it was made (", policies.size(), " in all)"));
     for (const PolicyStats& stats : policies) {
         if (can_run(stats))
             check_last_run(extension, stats, report);

@@ -58,8 +58,17 @@ void check_dead_runs(pg::Spi& spi, const pg::Extension& extension, CheckReport& 
 }
 
 constexpr const char* history_size_sql =
-    "SELECT pg_size_pretty(sum(pg_total_relation_size(oid))) FROM pg_class "
+    "SELECT pg_size_pretty(sum(pg_total_relation_size(oid))), current_setting('pg_cleanup.history_retain') FROM pg_class "
     "WHERE relnamespace = $1 AND relname IN ('cleanup_runs', 'cleanup_run_targets', 'cleanup_audit')";
+
+std::string history_text(pg::Spi& spi, const pg::Extension& extension)
+{
+    const pg::AsExtensionOwner as_owner(extension);
+    const pg::Rows rows =
+        spi.run(history_size_sql, pg::Parameters().oid(extension.schema), pg::Access::read_only);
+    return pg::concat("runs and audit take ", pg::to_text(rows[0][0]), " and are kept for ", pg::to_text(rows[0][1]),
+                      " (pg_cleanup.history_retain)");
+}
 
 void check_history(pg::Spi& spi, const pg::Extension& extension, CheckReport& report)
 {
@@ -71,13 +80,7 @@ void check_history(pg::Spi& spi, const pg::Extension& extension, CheckReport& re
     // What is a day past its time should have gone with the last run.
     constexpr std::chrono::microseconds slack = std::chrono::hours(24);
     const TimestampTz limit = GetCurrentTransactionStartTimestamp() - (*retain + slack).count();
-    std::string size;
-    {
-        const pg::AsExtensionOwner as_owner(extension);
-        size = pg::to_text(spi.run(history_size_sql, pg::Parameters().oid(extension.schema), pg::Access::read_only)[0][0]);
-    }
-    const std::string detail = pg::concat("runs and audit take ", size, " and are kept for ",
-                                          pg::current_setting("pg_cleanup.history_retain"));
+    const std::string detail = history_text(spi, extension);
     if (history_is_due(spi, extension, limit))
         report.add(CheckStatus::warning, "history", pg::concat(detail, "; older rows are still there"),
                    "Every run removes some of them when it starts.");

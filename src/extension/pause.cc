@@ -13,7 +13,7 @@ std::string reason_argument(FunctionCallInfo fcinfo)
     if (!reason || reason->find_first_not_of(" \t\r\n") == std::string::npos)
         pg::raise({.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
                    .message = "a reason is required",
-                   .hint = "Say why, for those who find the pause or read the audit: cleanup_pause('restoring a backup')."});
+                   .hint = "Say why, for those who read the audit."});
     return *reason;
 }
 

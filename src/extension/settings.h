@@ -15,7 +15,7 @@ std::chrono::milliseconds batch_target();
 std::chrono::milliseconds lock_timeout();
 // pg_cleanup.cancel_grace: from asking a worker to stop until it is terminated.
 std::chrono::milliseconds cancel_grace();
-// pg_cleanup.history_retain: how long runs are remembered; nothing: for ever.
+// pg_cleanup.history_retain: how long finished runs and the audit are kept; nothing: for ever.
 std::optional<std::chrono::minutes> history_retain();
 // pg_cleanup.large_table_rows: above it, a missing index on the age is worth a warning.
 std::int64_t large_table_rows();
