@@ -51,13 +51,19 @@ ErrorData* pg_error_data(const ErrorFields& fields)
     return data;
 }
 
+int pg_name_field(int field, const char* name) { return name != nullptr ? err_generic_string(field, name) : 0; }
+
 void pg_report_fields(int level, const ErrorData* data)
 {
     ereport(level,
             (errcode(data->sqlerrcode), errmsg_internal("%s", data->message),
              data->detail != nullptr ? errdetail_internal("%s", data->detail) : 0,
              data->hint != nullptr ? errhint("%s", data->hint) : 0,
-             data->context != nullptr ? errcontext_msg("%s", data->context) : 0));
+             data->context != nullptr ? errcontext_msg("%s", data->context) : 0,
+             pg_name_field(PG_DIAG_SCHEMA_NAME, data->schema_name), pg_name_field(PG_DIAG_TABLE_NAME, data->table_name),
+             pg_name_field(PG_DIAG_COLUMN_NAME, data->column_name),
+             pg_name_field(PG_DIAG_DATATYPE_NAME, data->datatype_name),
+             pg_name_field(PG_DIAG_CONSTRAINT_NAME, data->constraint_name)));
 }
 
 } // namespace
