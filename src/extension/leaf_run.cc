@@ -4,6 +4,8 @@
 #include "core/row_bisection.h"
 #include "pg/text.h"
 
+#include <iterator>
+
 namespace pgcleanup {
 
 using core::BlockRange;
@@ -224,9 +226,21 @@ void LeafRun::set_failed(const ItemPointerData& row, const pg::PgError& error)
 {
     leftovers_.failed.insert(row);
     --limits_.failing_rows_left;
-    const std::string sample = pg::json_string(concat("(", ItemPointerGetBlockNumber(&row), ",",
-                                                  ItemPointerGetOffsetNumber(&row), ")"));
-    skipped_.add(concat(error.sqlstate_text(), ": ", error.fields().message), 1, std::span(&sample, 1));
+    skipped_.add(concat(error.sqlstate_text(), ": ", error.fields().message), 1, sample({row}));
+}
+
+std::vector<std::string> LeafRun::sample(const RowIds& rows)
+{
+    if (rows.empty())
+        return {};
+    OwnerTransaction transaction(context_.session, context_.lock_timeout);
+    std::vector<std::string> keys;
+    {
+        pg::Spi spi;
+        keys = statements_.sample_rows(spi, rows);
+    }
+    transaction.commit();
+    return keys;
 }
 
 std::optional<pg::PgError> LeafRun::try_batch(const WorkUnit& unit, BatchMode mode, std::int64_t done_units)
@@ -281,6 +295,7 @@ std::int64_t LeafRun::try_left_again()
 {
     const core::BlockRanges ranges = std::exchange(leftovers_.again, core::BlockRanges(4096));
     std::int64_t removed = 0;
+    vetoed_ = 0;
     for (const BlockRange range : ranges) {
         for (const BlockRange part : small_parts(range)) {
             check_bounds();
@@ -308,27 +323,47 @@ void LeafRun::finish(bool try_again)
 void LeafRun::count_left()
 {
     for (const BlockRange range : leftovers_.again) {
-        for (const BlockRange part : small_parts(range)) {
-            OwnerTransaction transaction(context_.session, context_.lock_timeout);
-            {
-                pg::Spi spi;
-                const LeftBehind left = statements_.count_left(spi, part);
-                const auto failed = std::count_if(
-                    leftovers_.failed.begin(), leftovers_.failed.end(), [&](const ItemPointerData& row) {
-                        const BlockNumber block = ItemPointerGetBlockNumber(&row);
-                        return block >= part.begin && block < part.end;
-                    });
-                const std::int64_t others = left.rows - left.blocked - failed;
-                if (left.blocked > 0)
-                    skipped_.add("referenced by rows that stay", left.blocked, statements_.sample_left(spi, part, true));
-                if (others > 0)
-                    skipped_.add(vetoed_ > 0 ? "kept by a trigger, or locked by another session"
-                                             : "locked by another session",
-                                 others, statements_.sample_left(spi, part, false));
-            }
-            transaction.commit();
-        }
+        for (const BlockRange part : small_parts(range))
+            count_left(part);
     }
+    const std::int64_t vetoed = std::min(vetoed_, stayed_);
+    skipped_.add("kept by a trigger", vetoed, stayed_samples_);
+    skipped_.add("locked by another session", stayed_ - vetoed, stayed_samples_);
+}
+
+void LeafRun::count_left(BlockRange blocks)
+{
+    LeftBehind left;
+    std::vector<std::string> blocked;
+    {
+        OwnerTransaction transaction(context_.session, context_.lock_timeout);
+        {
+            pg::Spi spi;
+            left = statements_.count_left(spi, blocks);
+            if (left.blocked > 0)
+                blocked = statements_.sample_blocked(spi, blocks);
+        }
+        transaction.commit();
+    }
+    skipped_.add("referenced by rows that stay", left.blocked, blocked);
+    const RowIds failed = failed_rows(blocks);
+    const std::int64_t stayed = left.rows - left.blocked - static_cast<std::int64_t>(failed.size());
+    if (stayed <= 0)
+        return;
+    if (stayed_samples_.empty())
+        stayed_samples_ = sample(collect(blocks));
+    stayed_ += stayed;
+}
+
+RowIds LeafRun::failed_rows(BlockRange blocks) const
+{
+    RowIds rows;
+    std::copy_if(leftovers_.failed.begin(), leftovers_.failed.end(), std::back_inserter(rows),
+                 [&](const ItemPointerData& row) {
+                     const BlockNumber block = ItemPointerGetBlockNumber(&row);
+                     return block >= blocks.begin && block < blocks.end;
+                 });
+    return rows;
 }
 
 } // namespace pgcleanup

@@ -37,6 +37,9 @@ private:
     std::optional<pg::PgError> try_batch(const WorkUnit& unit, BatchMode mode, std::int64_t done_units);
     std::int64_t try_left_again();
     void count_left();
+    void count_left(core::BlockRange blocks);
+    std::vector<std::string> sample(const RowIds& rows);
+    RowIds failed_rows(core::BlockRange blocks) const;
     void remember(const WorkUnit& unit);
     RowIds collect(core::BlockRange blocks);
     void check_bounds() const;
@@ -52,7 +55,9 @@ private:
     core::BatchSizer rows_sizer_;
     LeafLeftovers leftovers_;
     std::int64_t last_rows_ = 0;
-    std::int64_t vetoed_ = 0;
+    std::int64_t vetoed_ = 0; // in the last pass
+    std::int64_t stayed_ = 0; // neither blocked nor failing: vetoed, or locked
+    std::vector<std::string> stayed_samples_;
 };
 
 } // namespace pgcleanup

@@ -72,10 +72,10 @@ std::string LeafStatements::compose(Kind kind, bool by_blocks) const
         return concat("SELECT target.ctid ", from, " AND ", not_referenced_);
     case Kind::count:
         return concat("SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE NOT (", not_referenced_, ")) ", from);
+    case Kind::sample:
+        return concat("SELECT ", key_expression(), " ", from, " LIMIT ", sample_size);
     case Kind::sample_blocked:
         return concat("SELECT ", key_expression(), " ", from, " AND NOT (", not_referenced_, ") LIMIT ", sample_size);
-    case Kind::sample_other:
-        return concat("SELECT ", key_expression(), " ", from, " AND (", not_referenced_, ") LIMIT ", sample_size);
     }
     return {};
 }
@@ -143,13 +143,23 @@ LeftBehind LeafStatements::count_left(pg::Spi& spi, const WorkUnit& unit)
     return {pg::to_int64(rows[0][0]), pg::to_int64(rows[0][1])};
 }
 
-std::vector<std::string> LeafStatements::sample_left(pg::Spi& spi, core::BlockRange blocks, bool blocked)
+std::vector<std::string> LeafStatements::keys(pg::Spi& spi, Kind kind, const WorkUnit& unit)
 {
     std::vector<std::string> keys;
-    const pg::Plan& statement = plan(spi, blocked ? Kind::sample_blocked : Kind::sample_other, true);
-    for (const std::vector<pg::Cell>& row : spi.run(statement, parameters(blocks)))
+    const bool by_blocks = std::holds_alternative<core::BlockRange>(unit);
+    for (const std::vector<pg::Cell>& row : spi.run(plan(spi, kind, by_blocks), parameters(unit)))
         keys.push_back(pg::to_text(row[0]));
     return keys;
+}
+
+std::vector<std::string> LeafStatements::sample_blocked(pg::Spi& spi, core::BlockRange blocks)
+{
+    return keys(spi, Kind::sample_blocked, blocks);
+}
+
+std::vector<std::string> LeafStatements::sample_rows(pg::Spi& spi, const RowIds& rows)
+{
+    return keys(spi, Kind::sample, rows);
 }
 
 std::vector<Oid> leaf_tables(Oid target)

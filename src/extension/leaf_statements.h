@@ -37,17 +37,19 @@ public:
     RowIds collect(pg::Spi& spi, core::BlockRange blocks);
     LeftBehind count_left(pg::Spi& spi, const WorkUnit& unit);
     // The keys of a few rows that are still eligible, as JSON text: the primary key, or the row id.
-    std::vector<std::string> sample_left(pg::Spi& spi, core::BlockRange blocks, bool blocked);
+    std::vector<std::string> sample_blocked(pg::Spi& spi, core::BlockRange blocks);
+    std::vector<std::string> sample_rows(pg::Spi& spi, const RowIds& rows);
 
     // Forgets the plans, after a definition changed.
     void forget();
 
 private:
-    enum class Kind { remove, lock, collect, count, sample_blocked, sample_other };
+    enum class Kind { remove, lock, collect, count, sample, sample_blocked };
     std::string compose(Kind kind, bool by_blocks) const;
     const pg::Plan& plan(pg::Spi& spi, Kind kind, bool by_blocks);
     pg::Parameters parameters(const WorkUnit& unit) const;
     std::string key_expression() const;
+    std::vector<std::string> keys(pg::Spi& spi, Kind kind, const WorkUnit& unit);
 
     const Eligibility& eligibility_;
     Oid leaf_;

@@ -159,6 +159,8 @@ bool RunCoordinator::begin()
         return false;
     pg_atomic_write_u64(&channel_.state().run_id, static_cast<std::uint64_t>(run_id_));
     pg_atomic_write_u32(&channel_.state().alive, 1);
+    const std::string activity = concat("pg_cleanup run ", run_id_);
+    pg_call([&] { pgstat_report_activity(STATE_RUNNING, activity.c_str()); });
     return true;
 }
 
@@ -236,6 +238,8 @@ void RunCoordinator::run_in_worker(const Policy& policy)
     Worker worker = start_worker(policy);
     wait_for_worker(worker, policy);
     std::string message = "the worker ended before its work was done; the server's log says why";
+    if (terminated_)
+        message = "the worker did not answer the cancel and was terminated";
     if (worker_error_)
         message = worker_error_->fields().message;
     close_unfinished(policy, message);
@@ -321,6 +325,7 @@ void RunCoordinator::pass_ending_on(Worker& worker)
     } else if (pg::elapsed_clock() >= terminate_at_) {
         // Owner code can swallow a cancel (EXCEPTION WHEN query_canceled), but not a termination.
         worker.terminate();
+        terminated_ = true;
     }
 }
 
@@ -385,13 +390,16 @@ void RunCoordinator::send_result(const Policy& policy)
 void RunCoordinator::finish(const std::optional<std::string>& message)
 {
     std::optional<std::string> status;
-    if (ending_ == Ending::cancelled)
+    std::optional<std::string> reason = message;
+    if (ending_ == Ending::cancelled) {
         status = "cancelled";
+        reason = reason.value_or("cancelled by request");
+    }
     if (ending_ == Ending::interrupted)
         status = message ? "failed" : "interrupted";
     in_bookkeeping(extension_, [&](Spi& spi) {
         spi.run(pg::in_extension_schema(finish_run_sql, extension_),
-                Parameters().int8(run_id_).text(status).text(message));
+                Parameters().int8(run_id_).text(status).text(reason));
     });
     if (ending_ == Ending::none)
         prune();

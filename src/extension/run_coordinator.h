@@ -42,6 +42,7 @@ private:
     std::int64_t run_id_ = 0;
     Ending ending_ = Ending::none;
     bool ending_passed_on_ = false;
+    bool terminated_ = false;
     std::chrono::microseconds terminate_at_{};
     std::optional<pg::PgError> worker_error_;
 };
