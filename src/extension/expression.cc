@@ -25,6 +25,8 @@ std::string better_hint(const pg::PgError& error, const Subject& subject)
         return "It is tested for one row at a time: put the aggregate into a sub-select.";
     case ERRCODE_WINDOWING_ERROR:
         return "It is tested for one row at a time: put the window function into a sub-select.";
+    case ERRCODE_FEATURE_NOT_SUPPORTED:
+        return "It is tested for one row at a time: what yields several rows belongs into a sub-select.";
     case ERRCODE_SYNTAX_ERROR:
         return "Write one boolean expression, as after WHERE.";
     case ERRCODE_UNDEFINED_COLUMN:
@@ -161,14 +163,14 @@ constexpr const char* loses_operator =
     "IS DISTINCT FROM, NULLIF, CASE x WHEN ... and JOIN ... USING cannot say which operator they use when it is not one of "
     "pg_catalog (citext, for one): write the comparison out, e.g. CASE WHEN x = ... or x <> ... OR x IS NULL.";
 
-// What is stored must be read again as the very tree that was checked.
-void check_survives(const ExpressionTree& original, const std::string& canonical, const Subject& subject)
+// What is stored must be read again as the very tree that was checked. Returns what it was read as.
+ExpressionTree check_survives(const ExpressionTree& original, const std::string& canonical, const Subject& subject)
 {
     const Subject again{subject.word, subject.relation, canonical};
     ExpressionTree reread{};
     const std::optional<pg::PgError> error = pg::try_in_subtransaction([&] { reread = parse(again, "target"); });
     if (!error && same(original, reread))
-        return;
+        return reread;
     pg::raise({.sqlstate = ERRCODE_FEATURE_NOT_SUPPORTED,
                .message = concat("the ", subject.word, " of a policy would not keep its meaning when it is stored"),
                .detail = error ? concat("It would be stored as ", canonical, ", which is: ", error->fields().message)
@@ -176,11 +178,26 @@ void check_survives(const ExpressionTree& original, const std::string& canonical
                .hint = loses_operator});
 }
 
+std::string print(const ExpressionTree& expression, Oid relation)
+{
+    return pg::pg_call([&] { return pg_print_expression(expression, relation); });
+}
+
+constexpr int most_rounds = 4;
+
 std::string canonical_text(const ExpressionTree& expression, const Subject& subject)
 {
     const CanonicalSettings settings;
-    const std::string canonical = pg::pg_call([&] { return pg_print_expression(expression, subject.relation); });
-    check_survives(expression, canonical, subject);
+    std::string canonical = print(expression, subject.relation);
+    // PostgreSQL may print what it read of its own text in other words: only what stays the same is canonical, or a dump
+    // would come back as something else.
+    for (int round = 0; round < most_rounds; ++round) {
+        const ExpressionTree reread = check_survives(expression, canonical, subject);
+        const std::string printed_again = print(reread, subject.relation);
+        if (printed_again == canonical)
+            break;
+        canonical = printed_again;
+    }
     return canonical;
 }
 

@@ -1,7 +1,9 @@
 #include "extension/fingerprint.h"
 
 #include "pg/spi.h"
+#include "pg/text.h"
 
+#include <charconv>
 #include <map>
 #include <set>
 #include <sstream>
@@ -73,6 +75,24 @@ Lines split(const std::string& description)
     return lines;
 }
 
+// "table 16400" with its name, where it is still there.
+std::string with_table_name(const std::string& text)
+{
+    constexpr std::string_view word = "table ";
+    const std::size_t at = text.find(word);
+    if (at == std::string::npos)
+        return text;
+    const std::size_t begin = at + word.size();
+    const std::size_t end = text.find_first_not_of("0123456789", begin);
+    Oid relation = InvalidOid;
+    std::from_chars(text.data() + begin, text.data() + std::min(end, text.size()), relation);
+    const char* name = pg::pg_call([&] { return get_rel_name(relation); });
+    if (name == nullptr)
+        return text;
+    return concat(text.substr(0, begin), pg::relation_name(relation),
+                  end == std::string::npos ? std::string() : text.substr(end));
+}
+
 } // namespace
 
 std::string describe_uses(const ExpressionUses& uses)
@@ -103,13 +123,13 @@ std::string difference(const std::string& before, const std::string& now)
     for (const auto& [thing, was] : old_lines) {
         const auto found = new_lines.find(thing);
         if (found == new_lines.end())
-            return concat(thing, " (", was, ") is no longer what it refers to");
+            return concat(with_table_name(thing), " (", was, ") is no longer what it refers to");
         if (found->second != was)
-            return concat(thing, " was ", was, "; it is ", found->second);
+            return concat(with_table_name(thing), " was ", was, "; it is ", found->second);
     }
     for (const auto& [thing, is] : new_lines) {
         if (!old_lines.contains(thing))
-            return concat(thing, " (", is, ") is what it refers to now");
+            return concat(with_table_name(thing), " (", is, ") is what it refers to now");
     }
     return "";
 }

@@ -123,7 +123,7 @@ void raise_unknown_policy(pg::Spi& spi, const pg::Extension& extension, const st
         hint += concat(hint.empty() ? "Perhaps you mean " : ", ", "\"", near, "\"");
     pg::raise({.sqlstate = ERRCODE_UNDEFINED_OBJECT,
                .message = concat("policy \"", name, "\" does not exist"),
-               .hint = hint.empty() ? "SELECT policy FROM cleanup_policies lists them." : hint + "."});
+               .hint = hint.empty() ? "SELECT policy FROM cleanup_policy_states() lists those that you may manage." : hint + "."});
 }
 
 } // namespace pgcleanup

@@ -30,8 +30,9 @@ void check_name(const std::string& name)
     if (name == "*")
         refuse("a policy must not be called \"*\"", "'*' stands for all policies.", ERRCODE_INVALID_NAME);
     if (name.size() >= NAMEDATALEN)
-        refuse(concat("a policy's name has at most ", NAMEDATALEN - 1, " bytes"),
-               concat("\"", name, "\" has ", name.size(), "."), ERRCODE_NAME_TOO_LONG);
+        pg::raise({.sqlstate = ERRCODE_NAME_TOO_LONG,
+                   .message = concat("a policy's name has at most ", NAMEDATALEN - 1, " bytes"),
+                   .detail = concat("\"", name, "\" has ", name.size(), ".")});
 }
 
 void check_choice(const char* what, const std::string& value, std::span<const char* const> supported,
@@ -70,7 +71,7 @@ void check_numbers(const Policy& policy)
         refuse(concat("refuse_above_rows ", *policy.refuse_above_rows, " is not positive"));
     // Written so that NaN is refused too.
     if (policy.refuse_above_fraction && !(*policy.refuse_above_fraction > 0 && *policy.refuse_above_fraction <= 1))
-        refuse(concat("refuse_above_fraction ", *policy.refuse_above_fraction, " is not above 0 and at most 1"),
+        refuse("refuse_above_fraction must be above 0 and at most 1",
                "It is a share of the table's rows: 0.5 is half of them.");
 }
 
