@@ -102,14 +102,11 @@ std::string strategy_name(std::span<const LeafPlan> plans)
     return uses(Strategy::block) ? "block, index" : "index";
 }
 
-IndexChunks::IndexChunks(const Eligibility& eligibility, Oid leaf)
-    : eligibility_(eligibility), name_(pg::relation_name(leaf))
-{
-}
+IndexChunks::IndexChunks(const Eligibility& eligibility, Oid leaf) : eligibility_(eligibility), leaf_(leaf) {}
 
 std::optional<RowIds> IndexChunks::next()
 {
-    const std::string sql = chunk_sql(eligibility_, name_, !started_);
+    const std::string sql = chunk_sql(eligibility_, pg::relation_name(leaf_), !started_);
     pg::Parameters parameters;
     if (started_)
         parameters.value(eligibility_.age_type(), last_key_);

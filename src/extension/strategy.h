@@ -30,13 +30,13 @@ std::string strategy_name(std::span<const LeafPlan> plans);
 class IndexChunks {
 public:
     IndexChunks(const Eligibility& eligibility, Oid leaf);
-    // The next chunk in block order; empty when none is left. Nothing when a tie group is too large for a chunk, or the
+    // Inside an OwnerTransaction. The next chunk in block order; empty when none is left. Nothing when a tie group is too large for a chunk, or the
     // planner no longer uses an index: the caller walks blocks instead.
     std::optional<RowIds> next();
 
 private:
     const Eligibility& eligibility_;
-    std::string name_;
+    Oid leaf_;
     bool started_ = false;
     std::array<char, 16> last_bytes_{};
     Datum last_key_ = 0;

@@ -85,6 +85,13 @@ auto pg_entry(F&& body) -> std::invoke_result_t<F>
     report(error);
 }
 
+// Raises when no transaction is open: catalog look-ups would then crash the process instead of failing.
+inline void require_transaction()
+{
+    if (!IsTransactionState())
+        raise({.message = "pg_cleanup: a catalog look-up outside a transaction"});
+}
+
 // For destructors: runs PostgreSQL code that must not throw; what it raises goes to the log as a warning.
 template <class F>
 void pg_cleanup_call(F&& f) noexcept

@@ -95,6 +95,7 @@ Plan::~Plan()
 
 Spi::Spi() : exceptions_at_start_(std::uncaught_exceptions())
 {
+    require_transaction();
     pg_call([] {
         if (SPI_connect() != SPI_OK_CONNECT)
             elog(ERROR, "SPI_connect failed");

@@ -79,6 +79,7 @@ std::string quote_qualified(std::string_view schema, std::string_view name)
 
 std::string relation_name(Oid relation)
 {
+    require_transaction();
     const char* name = pg_call([&] { return get_rel_name(relation); });
     if (name == nullptr)
         raise({.sqlstate = ERRCODE_UNDEFINED_TABLE, .message = concat("relation with OID ", relation, " does not exist")});
