@@ -15,7 +15,8 @@ using pg::pg_call;
 
 namespace {
 
-// PostgreSQL's own counters of this transaction: they see what constraints and triggers did, whoever's rights they used.
+// PostgreSQL's own counters of this transaction: they see what constraints and triggers did, whoever's rights they
+// used.
 std::int64_t count_of(PGFunction counter, Oid table)
 {
     return pg_call([&] { return DatumGetInt64(DirectFunctionCall1(counter, ObjectIdGetDatum(table))); });

@@ -24,8 +24,8 @@ struct RunContext {
 
 struct BatchResult {
     std::int64_t rows = 0;
-    LeftBehind left;           // counted only where something can stay behind
-    std::int64_t vetoed = 0;   // locked by us, and yet not deleted: a trigger kept them
+    LeftBehind left;         // counted only where something can stay behind
+    std::int64_t vetoed = 0; // locked by us, and yet not deleted: a trigger kept them
 };
 
 enum class BatchMode {

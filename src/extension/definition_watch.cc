@@ -4,7 +4,10 @@ namespace pgcleanup {
 
 namespace {
 
-void pg_on_relation_change(Datum flag, Oid /*relation*/) { *reinterpret_cast<bool*>(DatumGetPointer(flag)) = true; }
+void pg_on_relation_change(Datum flag, Oid /*relation*/)
+{
+    *reinterpret_cast<bool*>(DatumGetPointer(flag)) = true;
+}
 
 void pg_on_catalog_change(Datum flag, int /*cache*/, uint32 /*hash*/)
 {

@@ -28,7 +28,10 @@ constexpr milliseconds longest_lock_pause{2000};
 // A chain of rows of one table that reference each other goes from its end, one link a pass.
 constexpr int most_passes = 64;
 
-microseconds target_duration(const TaskRequest& request) { return milliseconds(request.batch_target_ms); }
+microseconds target_duration(const TaskRequest& request)
+{
+    return milliseconds(request.batch_target_ms);
+}
 
 // The parts of a range whose row ids fit in memory.
 std::vector<BlockRange> small_parts(BlockRange blocks)
@@ -50,7 +53,10 @@ LeafRun::LeafRun(const RunContext& context, const Eligibility& eligibility, Oid 
 {
 }
 
-bool LeafRun::takes_exact_rows() const { return context_.policy.batch_size.has_value() || limits_.rows_left.has_value(); }
+bool LeafRun::takes_exact_rows() const
+{
+    return context_.policy.batch_size.has_value() || limits_.rows_left.has_value();
+}
 
 void LeafRun::check_bounds() const
 {
@@ -129,8 +135,7 @@ void LeafRun::run_rows(const RowIds& rows, std::int64_t done_units)
         size = std::min(size, rows.size() - done);
         const auto begin = rows.begin() + static_cast<std::ptrdiff_t>(done);
         const microseconds start = pg::elapsed_clock();
-        run_unit(RowIds(begin, begin + static_cast<std::ptrdiff_t>(size)),
-                 done + size == rows.size() ? done_units : 0);
+        run_unit(RowIds(begin, begin + static_cast<std::ptrdiff_t>(size)), done + size == rows.size() ? done_units : 0);
         rows_sizer_.record(static_cast<std::int64_t>(size), pg::elapsed_clock() - start);
         done += size;
     }

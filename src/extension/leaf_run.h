@@ -10,9 +10,9 @@ namespace pgcleanup {
 
 // Bounds of a whole run of a policy, shared by its leaf tables.
 struct RunLimits {
-    std::optional<std::int64_t> rows_left;                  // max_rows
-    std::optional<std::chrono::microseconds> stop_at;       // max_duration, on the steady clock
-    std::int32_t failing_rows_left = 0;                     // pg_cleanup.max_failing_rows
+    std::optional<std::int64_t> rows_left;            // max_rows
+    std::optional<std::chrono::microseconds> stop_at; // max_duration, on the steady clock
+    std::int32_t failing_rows_left = 0;               // pg_cleanup.max_failing_rows
 };
 
 class LeafRun {

@@ -59,8 +59,9 @@ pg::Parameters LeafStatements::parameters(const WorkUnit& unit) const
 
 std::string LeafStatements::compose(Kind kind, bool by_blocks) const
 {
-    const std::string rows = by_blocks ? "target.ctid OPERATOR(pg_catalog.>=) $1 AND target.ctid OPERATOR(pg_catalog.<) $2"
-                                       : "target.ctid OPERATOR(pg_catalog.=) ANY ($1)";
+    const std::string rows = by_blocks
+                                 ? "target.ctid OPERATOR(pg_catalog.>=) $1 AND target.ctid OPERATOR(pg_catalog.<) $2"
+                                 : "target.ctid OPERATOR(pg_catalog.=) ANY ($1)";
     const std::string eligible = concat(rows, " AND ", eligibility_.row_test(by_blocks ? 3 : 2));
     const std::string from = concat("FROM ONLY ", name_, " AS target WHERE ", eligible);
     switch (kind) {
@@ -71,7 +72,8 @@ std::string LeafStatements::compose(Kind kind, bool by_blocks) const
     case Kind::collect:
         return concat("SELECT target.ctid ", from, " AND ", not_referenced_);
     case Kind::count:
-        return concat("SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE NOT (", not_referenced_, ")) ", from);
+        return concat("SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE NOT (", not_referenced_, ")) ",
+                      from);
     case Kind::sample:
         return concat("SELECT ", key_expression(), " ", from, " LIMIT ", sample_size);
     case Kind::sample_blocked:
@@ -113,7 +115,10 @@ const pg::Plan& LeafStatements::plan(pg::Spi& /*spi*/, Kind kind, bool by_blocks
     return found->second;
 }
 
-void LeafStatements::forget() { plans_.clear(); }
+void LeafStatements::forget()
+{
+    plans_.clear();
+}
 
 std::int64_t LeafStatements::remove(pg::Spi& spi, const WorkUnit& unit)
 {

@@ -1,5 +1,5 @@
-// The statements of a run on one leaf table, composed once and kept prepared. All of them name ONLY the leaf: a row id is
-// unique only there.
+// The statements of a run on one leaf table, composed once and kept prepared. All of them name ONLY the leaf: a row id
+// is unique only there.
 #pragma once
 
 #include "core/block_ranges.h"

@@ -60,8 +60,8 @@ void assert_identity(Oid user, int security_context)
         pg::raise({.sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE,
                    .message = "pg_cleanup: the worker is not who it must be, and stops",
                    .detail = concat("Expected role ", pg::role_name(user), ", found current user ",
-                                    pg::role_name(identity.user), ", session user ",
-                                    pg::role_name(GetSessionUserId()), ".")});
+                                    pg::role_name(identity.user), ", session user ", pg::role_name(GetSessionUserId()),
+                                    ".")});
 }
 
 } // namespace

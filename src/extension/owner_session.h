@@ -7,7 +7,8 @@
 
 namespace pgcleanup {
 
-// How the worker is the owner: connected as him, or (he cannot log in) as the bootstrap superuser switched to him for good.
+// How the worker is the owner: connected as him, or (he cannot log in) as the bootstrap superuser switched to him for
+// good.
 enum class Connection : std::int32_t { as_owner, switched };
 
 struct OwnerSession {
@@ -21,8 +22,8 @@ struct OwnerSession {
 OwnerSession open_owner_session(Oid owner, Connection connection, std::string time_zone);
 
 // One transaction as the owner. Before anything runs in it: the identity is asserted, isolation and settings are pinned
-// (search_path, TimeZone, row_security off, lock_timeout, language settings). Whatever owner code sets inside is gone with it. Aborts
-// unless committed.
+// (search_path, TimeZone, row_security off, lock_timeout, language settings). Whatever owner code sets inside is gone
+// with it. Aborts unless committed.
 class OwnerTransaction {
 public:
     OwnerTransaction(const OwnerSession& session, std::chrono::milliseconds lock_timeout,

@@ -1,9 +1,9 @@
 #include "extension/policy_run.h"
 
-#include "extension/run_checks.h"
 #include "extension/leaf_run.h"
 #include "extension/policy_state.h"
 #include "extension/row_width.h"
+#include "extension/run_checks.h"
 #include "extension/settings.h"
 
 namespace pgcleanup {
@@ -33,7 +33,8 @@ class PolicyRun {
 public:
     PolicyRun(const OwnerSession& session, const TaskChannel& channel, const Policy& policy)
         : session_(session), channel_(channel), request_(channel.state().request), policy_(policy),
-          record_(pg_extension(), request_.run_id, request_.requested_by, policy), lock_timeout_(request_.lock_timeout_ms)
+          record_(pg_extension(), request_.run_id, request_.requested_by, policy),
+          lock_timeout_(request_.lock_timeout_ms)
     {
     }
 
@@ -137,8 +138,8 @@ void PolicyRun::begin_record()
 void PolicyRun::run_leaf(const RunContext& context, const Eligibility& eligibility, const LeafPlan& leaf,
                          RunLimits& limits)
 {
-    const auto run = in_transaction(
-        [&] { return std::make_unique<LeafRun>(context, eligibility, leaf.leaf, limits, skipped_); });
+    const auto run =
+        in_transaction([&] { return std::make_unique<LeafRun>(context, eligibility, leaf.leaf, limits, skipped_); });
     try {
         run->walk(leaf.strategy);
     } catch (const RunStopped& stopped) {
@@ -175,7 +176,7 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
     if (request_.max_microseconds.is_set)
         limits.stop_at = pg::elapsed_clock() + microseconds(request_.max_microseconds.value);
     limits.failing_rows_left = static_cast<std::int32_t>(max_failing_rows());
-    const RunContext context{request_, channel_.state(), session_, policy_,       plan.fingerprint,
+    const RunContext context{request_, channel_.state(), session_,      policy_,       plan.fingerprint,
                              watch_,   record_,          lock_timeout_, plan.row_width};
     for (const LeafPlan& leaf : leaves)
         run_leaf(context, *eligibility, leaf, limits);
@@ -196,8 +197,9 @@ void PolicyRun::execute()
         outcome = {stopped.status, stopped.message};
     } catch (const pg::PgError& error) {
         record_.rolled_back();
-        pg::log_error(LOG, concat("pg_cleanup run ", request_.run_id, ", policy \"", policy_.name, "\", table ",
-                                  policy_.target_name, ": "),
+        pg::log_error(LOG,
+                      concat("pg_cleanup run ", request_.run_id, ", policy \"", policy_.name, "\", table ",
+                             policy_.target_name, ": "),
                       error);
         outcome = {error.is_cancel() ? "cancelled" : "failed",
                    concat(error.fields().message, error.fields().hint.empty() ? "" : " Hint: ", error.fields().hint)};

@@ -5,7 +5,10 @@
 
 namespace pgcleanup {
 
-RelationLocks::~RelationLocks() { release(); }
+RelationLocks::~RelationLocks()
+{
+    release();
+}
 
 void RelationLocks::release() noexcept
 {

@@ -88,11 +88,10 @@ std::int64_t start_run_at_commit(const TaskRequest& request, const pg::Extension
     {
         const pg::AsExtensionOwner owner(extension);
         pg::Spi spi;
-        complete.run_id = pg::to_int64(spi.run(pg::in_extension_schema(insert_run_sql, extension),
-                                               Parameters()
-                                                   .boolean(request.force)
-                                                   .name(pg::role_name(request.requested_by))
-                                                   .timestamp(request.start))[0][0]);
+        complete.run_id = pg::to_int64(spi.run(
+            pg::in_extension_schema(insert_run_sql, extension),
+            Parameters().boolean(request.force).name(pg::role_name(request.requested_by)).timestamp(request.start))[0]
+                                                                                                                   [0]);
     }
     // Together with the coordinator's own lock, so that the run is never seen running and dead.
     pg::LockTag(anchor, pg::LockKind::run_alive, static_cast<uint32>(complete.run_id)).try_lock(ShareLock, false);

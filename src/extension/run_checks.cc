@@ -24,8 +24,7 @@ std::int64_t count_up_to(const Eligibility& eligibility, Oid leaf, std::int64_t 
 std::int64_t count_rows(Oid leaf)
 {
     pg::Spi spi;
-    return pg::to_int64(
-        spi.run(concat("SELECT pg_catalog.count(*) FROM ONLY ", pg::relation_name(leaf)))[0][0]);
+    return pg::to_int64(spi.run(concat("SELECT pg_catalog.count(*) FROM ONLY ", pg::relation_name(leaf)))[0][0]);
 }
 
 // Whether more than `limit` rows are eligible, without counting further.
@@ -69,8 +68,9 @@ std::optional<std::string> breaker_refusal(const Policy& policy, const Eligibili
         rows += count_rows(leaf);
     const auto limit = static_cast<std::int64_t>(std::floor(static_cast<double>(rows) * *policy.refuse_above_fraction));
     if (rows > 0 && exceeds(eligibility, leaves, limit))
-        return concat("refused: more than ", limit, " of ", rows,
-                      " rows are eligible (refuse_above_fraction); look at cleanup_dry_run, then run with force => true");
+        return concat(
+            "refused: more than ", limit, " of ", rows,
+            " rows are eligible (refuse_above_fraction); look at cleanup_dry_run, then run with force => true");
     return std::nullopt;
 }
 

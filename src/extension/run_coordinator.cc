@@ -167,13 +167,13 @@ bool RunCoordinator::begin()
 void RunCoordinator::insert_run()
 {
     run_id_ = in_bookkeeping(extension_, [this](Spi& spi) {
-        const std::int64_t id = pg::to_int64(spi.run(pg::in_extension_schema(insert_run_sql, extension_),
-                                                     Parameters()
-                                                         .boolean(request_.force)
-                                                         .name(pg::role_name(request_.requested_by))
-                                                         .text(request_json(request_))
-                                                         .timestamp(request_.start)
-                                                         .int4(MyProcPid))[0][0]);
+        const std::int64_t id = pg::to_int64(
+            spi.run(pg::in_extension_schema(insert_run_sql, extension_), Parameters()
+                                                                             .boolean(request_.force)
+                                                                             .name(pg::role_name(request_.requested_by))
+                                                                             .text(request_json(request_))
+                                                                             .timestamp(request_.start)
+                                                                             .int4(MyProcPid))[0][0]);
         // Before the row can be seen, so that nobody finds it running and dead.
         pg::LockTag(anchor_, pg::LockKind::run_alive, static_cast<uint32>(id)).try_lock(ShareLock, true);
         return id;
@@ -221,9 +221,9 @@ void RunCoordinator::run_one(const Policy& policy)
         const std::optional<Oid> held = locks.take(touched_relations(policy));
         if (!held)
             return std::nullopt;
-        const pg::Rows rows = spi.run(pg::in_extension_schema(other_run_sql, extension_),
-                                      Parameters().oid(anchor_).oid(*held).int4(
-                                          static_cast<std::int32_t>(pg::LockKind::relation_run)));
+        const pg::Rows rows =
+            spi.run(pg::in_extension_schema(other_run_sql, extension_),
+                    Parameters().oid(anchor_).oid(*held).int4(static_cast<std::int32_t>(pg::LockKind::relation_run)));
         return rows.empty() ? 0 : pg::to_int64(rows[0][0]);
     });
     if (busy)
@@ -354,9 +354,8 @@ void RunCoordinator::close_unfinished(const Policy& policy, const std::string& m
 {
     const std::string status = ending_ == Ending::cancelled ? "cancelled" : "interrupted";
     const bool had_begun = in_bookkeeping(extension_, [&](Spi& spi) {
-        const pg::Rows closed =
-            spi.run(pg::in_extension_schema(close_sql, extension_),
-                    Parameters().int8(run_id_).text(policy.name).text(status).text(message));
+        const pg::Rows closed = spi.run(pg::in_extension_schema(close_sql, extension_),
+                                        Parameters().int8(run_id_).text(policy.name).text(status).text(message));
         if (closed.processed() > 0)
             write_audit(spi, extension_,
                         {.event = "run",
@@ -378,8 +377,7 @@ void RunCoordinator::send_result(const Policy& policy)
     if (!request_.wait)
         return;
     const pg::Rows rows = in_bookkeeping(extension_, [&](Spi& spi) {
-        return spi.run(pg::in_extension_schema(result_sql, extension_),
-                       Parameters().int8(run_id_).text(policy.name));
+        return spi.run(pg::in_extension_schema(result_sql, extension_), Parameters().int8(run_id_).text(policy.name));
     });
     for (std::vector<pg::Cell> row : rows) {
         row.at(2) = std::to_string(policy.target);

@@ -1,5 +1,5 @@
-// One run, from its first row in cleanup_runs to its last: which policies, one after the other, each in a worker of its own
-// as the target's owner. This process runs no owner code, so the locks that it holds stay held.
+// One run, from its first row in cleanup_runs to its last: which policies, one after the other, each in a worker of its
+// own as the target's owner. This process runs no owner code, so the locks that it holds stay held.
 #pragma once
 
 #include "extension/policy.h"

@@ -77,7 +77,8 @@ std::optional<std::int64_t> duration_argument(FunctionCallInfo fcinfo, int n)
 bool flag_argument(FunctionCallInfo fcinfo, int n, const char* name)
 {
     if (PG_ARGISNULL(n))
-        pg::raise({.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED, .message = concat(name, " must be true or false, not NULL")});
+        pg::raise(
+            {.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED, .message = concat(name, " must be true or false, not NULL")});
     return PG_GETARG_BOOL(n);
 }
 
@@ -114,8 +115,8 @@ void check_limits(const RunArguments& arguments)
         refuse("age_from must be before age_to", "", "Rows are taken when age_from <= age and age < age_to.");
     const bool is_narrowed = arguments.retain || arguments.age_from || arguments.age_to || arguments.as_of;
     if (is_narrowed && arguments.policy == every_policy)
-        refuse("retain, age_from, age_to and as_of need the name of a policy", "They mean something else for each policy.",
-               "Call cleanup_run once for each policy.");
+        refuse("retain, age_from, age_to and as_of need the name of a policy",
+               "They mean something else for each policy.", "Call cleanup_run once for each policy.");
     if (arguments.retain && arguments.as_of)
         refuse("retain and as_of cannot be given together", "Each of them decides the cutoff.", "Give one of them.");
 }
@@ -168,9 +169,10 @@ void check_named_policy(const Policy& policy)
     if (state.condition == PolicyCondition::ready)
         return;
     if (state.condition == PolicyCondition::disabled)
-        pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                   .message = concat("policy \"", policy.name, "\" is disabled"),
-                   .hint = concat("SELECT cleanup_alter_policy(", pg::quote_literal(policy.name), ", enabled => true);")});
+        pg::raise(
+            {.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+             .message = concat("policy \"", policy.name, "\" is disabled"),
+             .hint = concat("SELECT cleanup_alter_policy(", pg::quote_literal(policy.name), ", enabled => true);")});
     pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                .message = concat("policy \"", policy.name, "\" on table ", policy.target_name, " is ",
                                  state_name(state.condition)),
@@ -217,7 +219,10 @@ TaskRequest request_of(const RunArguments& arguments, std::span<const Policy> po
     return request;
 }
 
-pg::Cell run_id_cell(std::int64_t run_id) { return std::to_string(run_id); }
+pg::Cell run_id_cell(std::int64_t run_id)
+{
+    return std::to_string(run_id);
+}
 
 void run(FunctionCallInfo fcinfo)
 {
@@ -248,8 +253,8 @@ void run(FunctionCallInfo fcinfo)
     }
     const pg::Cell run_id = run_id_cell(start_run_at_commit(request, extension));
     for (const Policy& policy : policies)
-        results.row({run_id, policy.name, std::to_string(policy.target), policy.action, "running", "0", "0", "0", "0", "0",
-                     "0", std::nullopt, "the run starts when this transaction commits; watch cleanup_progress"});
+        results.row({run_id, policy.name, std::to_string(policy.target), policy.action, "running", "0", "0", "0", "0",
+                     "0", "0", std::nullopt, "the run starts when this transaction commits; watch cleanup_progress"});
 }
 
 constexpr const char* find_run_sql = R"(
@@ -277,9 +282,9 @@ bool cancel(FunctionCallInfo fcinfo)
     const Oid anchor = pg::lock_anchor(extension.schema);
     const pg::AsExtensionOwner owner(extension);
     pg::Spi spi;
-    const pg::Rows rows = spi.run(pg::in_extension_schema(find_run_sql, extension),
-                                  Parameters().int8(run_id).oid(anchor).int4(
-                                      static_cast<std::int32_t>(pg::LockKind::run_alive)));
+    const pg::Rows rows =
+        spi.run(pg::in_extension_schema(find_run_sql, extension),
+                Parameters().int8(run_id).oid(anchor).int4(static_cast<std::int32_t>(pg::LockKind::run_alive)));
     if (rows.empty())
         pg::raise({.sqlstate = ERRCODE_UNDEFINED_OBJECT,
                    .message = concat("there is no run ", run_id),

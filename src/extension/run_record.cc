@@ -46,10 +46,9 @@ SET rows = t.rows + excluded.rows, changed_rows = t.changed_rows + excluded.chan
 
 std::string control_sql()
 {
-    return concat(
-    "SELECT p.enabled, ", policy_revision_expression,
-    ", (SELECT s.reason FROM @extschema@.cleanup_pauses AS s WHERE s.resumed_at IS NULL LIMIT 1) "
-    "FROM (SELECT) AS one LEFT JOIN @extschema@.cleanup_policies AS p ON p.policy_id = $1");
+    return concat("SELECT p.enabled, ", policy_revision_expression,
+                  ", (SELECT s.reason FROM @extschema@.cleanup_pauses AS s WHERE s.resumed_at IS NULL LIMIT 1) "
+                  "FROM (SELECT) AS one LEFT JOIN @extschema@.cleanup_policies AS p ON p.policy_id = $1");
 }
 
 constexpr const char* finish_sql = R"(
@@ -87,8 +86,8 @@ std::string skipped_json(std::span<const SkippedRows> skipped)
         for (const std::string& sample : group.samples)
             samples.append(samples.empty() ? "" : ", ").append(sample);
         json.append(json.size() > 1 ? ", " : "")
-            .append(concat("{\"reason\": ", pg::json_string(group.reason), ", \"rows\": ", group.rows, ", \"samples\": [",
-                           samples, "]}"));
+            .append(concat("{\"reason\": ", pg::json_string(group.reason), ", \"rows\": ", group.rows,
+                           ", \"samples\": [", samples, "]}"));
     }
     return json.append("]");
 }
@@ -178,14 +177,13 @@ void RunRecord::add_batch(const BatchCounters& counters, double row_width)
 
 void RunRecord::add_dependent(Spi& spi, const DependentChange& change)
 {
-    spi.run(pg::in_extension_schema(add_dependent_sql, extension_),
-            Parameters()
-                .int8(run_id_)
-                .text(policy_.name)
-                .text(pg::relation_name(change.table))
-                .text(policy_.action)
-                .int8(change.deleted)
-                .int8(change.changed));
+    spi.run(pg::in_extension_schema(add_dependent_sql, extension_), Parameters()
+                                                                        .int8(run_id_)
+                                                                        .text(policy_.name)
+                                                                        .text(pg::relation_name(change.table))
+                                                                        .text(policy_.action)
+                                                                        .int8(change.deleted)
+                                                                        .int8(change.changed));
 }
 
 void RunRecord::set_waiting(const std::optional<std::string>& reason)
@@ -227,8 +225,9 @@ void RunRecord::finish(const std::string& status, const std::string& message, st
     Spi spi;
     const pg::Rows rows = spi.run(pg::in_extension_schema(finish_sql, extension_), parameters);
     if (rows.empty())
-        pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                   .message = concat("pg_cleanup run ", run_id_, ": the record of policy \"", policy_.name, "\" is gone")});
+        pg::raise(
+            {.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+             .message = concat("pg_cleanup run ", run_id_, ": the record of policy \"", policy_.name, "\" is gone")});
     spi.run(pg::in_extension_schema(finish_dependents_sql, extension_),
             Parameters().int8(run_id_).text(policy_.name).text(status));
     pending_ = row_id_of(rows[0][0]);

@@ -62,7 +62,8 @@ std::string chunk_sql(const Eligibility& eligibility, const std::string& name, b
     const std::string age = concat("target.", *eligibility.age_column());
     const std::string after = first ? "" : concat(" AND ", age, " OPERATOR(pg_catalog.>) $1");
     return concat("SELECT target.ctid, ", age, " FROM ONLY ", name, " AS target WHERE ",
-                  eligibility.test(first ? 1 : 2), after, " ORDER BY ", age, " FETCH FIRST ", chunk_rows, " ROWS WITH TIES");
+                  eligibility.test(first ? 1 : 2), after, " ORDER BY ", age, " FETCH FIRST ", chunk_rows,
+                  " ROWS WITH TIES");
 }
 
 } // namespace

@@ -20,7 +20,10 @@ struct LeafPlan {
 
 // By the planner's costs for the run's own values. Inside an OwnerTransaction.
 LeafPlan plan_leaf(const Eligibility& eligibility, Oid leaf);
-inline Strategy choose_strategy(const Eligibility& eligibility, Oid leaf) { return plan_leaf(eligibility, leaf).strategy; }
+inline Strategy choose_strategy(const Eligibility& eligibility, Oid leaf)
+{
+    return plan_leaf(eligibility, leaf).strategy;
+}
 std::vector<LeafPlan> plan_leaves(const Eligibility& eligibility, std::span<const Oid> leaves);
 
 // "block", "index", or "block, index" for a target whose partitions differ.
@@ -30,8 +33,8 @@ std::string strategy_name(std::span<const LeafPlan> plans);
 class IndexChunks {
 public:
     IndexChunks(const Eligibility& eligibility, Oid leaf);
-    // Inside an OwnerTransaction. The next chunk in block order; empty when none is left. Nothing when a tie group is too large for a chunk, or the
-    // planner no longer uses an index: the caller walks blocks instead.
+    // Inside an OwnerTransaction. The next chunk in block order; empty when none is left. Nothing when a tie group is
+    // too large for a chunk, or the planner no longer uses an index: the caller walks blocks instead.
     std::optional<RowIds> next();
 
 private:

@@ -1,4 +1,5 @@
-// What one process asks a worker to do, and what comes back: plain data in a dynamic shared memory segment, and a queue.
+// What one process asks a worker to do, and what comes back: plain data in a dynamic shared memory segment, and a
+// queue.
 #pragma once
 
 #include "pg/spi.h"
@@ -29,7 +30,7 @@ struct TaskRequest {
     std::int64_t policy_id = 0;  // 0: every policy that `requested_by` may run
     std::int64_t run_id = 0;
     Oid requested_by = InvalidOid;
-    TimestampTz start = 0;       // the run's start, from which cutoffs are counted
+    TimestampTz start = 0; // the run's start, from which cutoffs are counted
     bool has_retain = false;
     char retain[128] = {};
     Maybe<TimestampTz> as_of;
@@ -44,7 +45,10 @@ struct TaskRequest {
     std::int32_t batch_target_ms = 0;
     std::int32_t lock_timeout_ms = 0;
 
-    std::optional<std::string> retain_text() const { return has_retain ? std::optional<std::string>(retain) : std::nullopt; }
+    std::optional<std::string> retain_text() const
+    {
+        return has_retain ? std::optional<std::string>(retain) : std::nullopt;
+    }
     // Raises invalid_parameter_value for a text that is too long to be an interval.
     void set_retain(const std::optional<std::string>& text);
 };

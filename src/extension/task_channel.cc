@@ -14,7 +14,10 @@ namespace {
 
 constexpr Size queue_size = 64 * 1024;
 
-Size state_size() { return MAXALIGN(sizeof(ChannelState)); }
+Size state_size()
+{
+    return MAXALIGN(sizeof(ChannelState));
+}
 
 void append_length(std::string& buffer, std::int32_t length)
 {
@@ -68,9 +71,16 @@ void TaskRequest::set_retain(const std::optional<std::string>& text)
 std::vector<pg::Cell> error_cells(const pg::PgError& error)
 {
     const pg::ErrorFields& fields = error.fields();
-    return {std::to_string(fields.sqlstate), fields.message,        fields.detail,          fields.hint,
-            fields.context,                  fields.schema_name,    fields.table_name,      fields.column_name,
-            fields.datatype_name,            fields.constraint_name};
+    return {std::to_string(fields.sqlstate),
+            fields.message,
+            fields.detail,
+            fields.hint,
+            fields.context,
+            fields.schema_name,
+            fields.table_name,
+            fields.column_name,
+            fields.datatype_name,
+            fields.constraint_name};
 }
 
 pg::PgError error_of_cells(const std::vector<pg::Cell>& cells)
@@ -136,7 +146,10 @@ TaskChannel::~TaskChannel()
         pg::pg_cleanup_call([this] { dsm_detach(segment_); });
 }
 
-dsm_handle TaskChannel::handle() const noexcept { return dsm_segment_handle(segment_); }
+dsm_handle TaskChannel::handle() const noexcept
+{
+    return dsm_segment_handle(segment_);
+}
 
 void TaskChannel::on_close(on_dsm_detach_callback callback) const
 {

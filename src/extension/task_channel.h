@@ -53,7 +53,9 @@ public:
 
 private:
     TaskChannel(dsm_segment* segment, ChannelState* state, shm_mq_handle* queue)
-        : segment_(segment), state_(state), queue_(queue) {}
+        : segment_(segment), state_(state), queue_(queue)
+    {
+    }
     dsm_segment* segment_;
     ChannelState* state_;
     shm_mq_handle* queue_;

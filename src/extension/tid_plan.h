@@ -6,7 +6,8 @@
 namespace pgcleanup {
 
 // Verifies that the statement's (generic) plan reaches the target by a TID scan or TID range scan; plans it again with
-// all other scans made unattractive when it does not; raises internal_error when even that does not help. Needs an open Spi.
+// all other scans made unattractive when it does not; raises internal_error when even that does not help. Needs an open
+// Spi.
 void ensure_tid_plan(const pg::Plan& plan);
 
 } // namespace pgcleanup

@@ -33,11 +33,12 @@ void check_waiting_transaction(std::span<const Oid> tables)
                "The statements of a pipeline share one transaction.");
     for (const Oid table : tables) {
         if (pg_call([&] { return pg::pg_holds_lock_on(table); }))
-            pg::raise({.sqlstate = ERRCODE_OBJECT_IN_USE,
-                       .message = "cleanup_run cannot wait for its work while this transaction holds a lock on a target",
-                       .detail = concat("The lock is on table ", pg::relation_name(table),
-                                        ", and the background worker might have to wait for it."),
-                       .hint = wait_hint});
+            pg::raise(
+                {.sqlstate = ERRCODE_OBJECT_IN_USE,
+                 .message = "cleanup_run cannot wait for its work while this transaction holds a lock on a target",
+                 .detail = concat("The lock is on table ", pg::relation_name(table),
+                                  ", and the background worker might have to wait for it."),
+                 .hint = wait_hint});
     }
 }
 

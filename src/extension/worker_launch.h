@@ -11,8 +11,8 @@ enum class WorkerKind { run, owner };
 // release() was called.
 class Worker {
 public:
-    // Raises configuration_limit_exceeded, naming max_worker_processes, when no slot is free. `label` is what the worker is
-    // called in pg_stat_activity and the log.
+    // Raises configuration_limit_exceeded, naming max_worker_processes, when no slot is free. `label` is what the
+    // worker is called in pg_stat_activity and the log.
     static Worker start(WorkerKind kind, const TaskRequest& request, const std::string& label);
     ~Worker();
     Worker(Worker&& other) noexcept;
@@ -35,8 +35,9 @@ private:
     BackgroundWorkerHandle* handle_;
 };
 
-// Runs a read-only task (dry run, preview) in a worker as `request.owner`, hands over its rows, and raises what it raised.
-// When the caller is cancelled the worker is terminated. Needs no transaction of a particular kind; works in recovery.
+// Runs a read-only task (dry run, preview) in a worker as `request.owner`, hands over its rows, and raises what it
+// raised. When the caller is cancelled the worker is terminated. Needs no transaction of a particular kind; works in
+// recovery.
 void run_task_in_worker(const TaskRequest& request, const std::function<void(const std::vector<pg::Cell>&)>& on_row);
 
 // How a worker can be `owner` in this database: connected as him when he may log in and connect, else switched to.

@@ -4,7 +4,10 @@ namespace pgcleanup::pg {
 
 namespace {
 
-std::string value_or_empty(const char* text) { return text == nullptr ? std::string() : std::string(text); }
+std::string value_or_empty(const char* text)
+{
+    return text == nullptr ? std::string() : std::string(text);
+}
 
 ErrorFields fields_of(const ErrorData& data)
 {
@@ -26,7 +29,10 @@ ErrorFields fields_of(const ErrorData& data)
 }
 
 // May longjmp: stands inside a guarded call only.
-char* pg_copy_or_null(const std::string& text) { return text.empty() ? nullptr : pstrdup(text.c_str()); }
+char* pg_copy_or_null(const std::string& text)
+{
+    return text.empty() ? nullptr : pstrdup(text.c_str());
+}
 
 ErrorData* pg_error_data(const ErrorFields& fields)
 {
@@ -51,7 +57,10 @@ ErrorData* pg_error_data(const ErrorFields& fields)
     return data;
 }
 
-int pg_name_field(int field, const char* name) { return name != nullptr ? err_generic_string(field, name) : 0; }
+int pg_name_field(int field, const char* name)
+{
+    return name != nullptr ? err_generic_string(field, name) : 0;
+}
 
 void pg_report_fields(int level, const ErrorData* data)
 {
@@ -76,7 +85,10 @@ std::string PgError::sqlstate_text() const
     return text;
 }
 
-void raise(ErrorFields fields) { throw PgError(std::move(fields), false); }
+void raise(ErrorFields fields)
+{
+    throw PgError(std::move(fields), false);
+}
 
 PgError take_current_error(MemoryContext context)
 {

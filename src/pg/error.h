@@ -27,7 +27,9 @@ struct ErrorFields {
 class PgError : public std::exception {
 public:
     PgError(ErrorFields fields, bool from_postgres)
-        : fields_(std::make_shared<const ErrorFields>(std::move(fields))), from_postgres_(from_postgres) {}
+        : fields_(std::make_shared<const ErrorFields>(std::move(fields))), from_postgres_(from_postgres)
+    {
+    }
 
     const ErrorFields& fields() const noexcept { return *fields_; }
     const char* what() const noexcept override { return fields_->message.c_str(); }
@@ -53,11 +55,16 @@ void log_error(int level, std::string_view prefix, const PgError& error);
 void notice(int level, ErrorFields fields);
 
 // Joins pieces into one string: the project's only formatting helper (g++ 12 has no std::format).
-inline std::string piece(std::string_view text) { return std::string(text); }
-inline std::string piece(char character) { return std::string(1, character); }
+inline std::string piece(std::string_view text)
+{
+    return std::string(text);
+}
+inline std::string piece(char character)
+{
+    return std::string(1, character);
+}
 template <class Number>
-    requires std::is_arithmetic_v<Number>
-std::string piece(Number number)
+requires std::is_arithmetic_v<Number> std::string piece(Number number)
 {
     return std::to_string(number);
 }

@@ -1,12 +1,13 @@
 // The two-sided guard between PostgreSQL's longjmp errors and C++ exceptions.
 //
-//   pg_call(f)    runs PostgreSQL code; an ereport(ERROR) inside comes out as a PgError. `f` holds plain data only, since
+//   pg_call(f)    runs PostgreSQL code; an ereport(ERROR) inside comes out as a PgError. `f` holds plain data only,
+//   since
 //                 a longjmp runs no destructors.
 //   pg_entry(f)   is the whole body of everything that PostgreSQL calls; an exception inside comes out as an ereport,
 //                 raised after every C++ handler is left.
 //
-// Convention: a function named pg_* or taken from PostgreSQL may longjmp and stands inside pg_call; every other function
-// of this project may throw and stands inside pg_entry.
+// Convention: a function named pg_* or taken from PostgreSQL may longjmp and stands inside pg_call; every other
+// function of this project may throw and stands inside pg_entry.
 #pragma once
 
 #include "pg/error.h"

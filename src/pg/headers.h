@@ -1,4 +1,5 @@
-// The one place that includes PostgreSQL's headers. C++ headers come first: port.h redefines printf and its kin as macros.
+// The one place that includes PostgreSQL's headers. C++ headers come first: port.h redefines printf and its kin as
+// macros.
 #pragma once
 
 #include <algorithm>

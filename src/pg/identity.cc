@@ -82,8 +82,7 @@ Identity current_identity() noexcept
     return identity;
 }
 
-AsExtensionOwner::AsExtensionOwner(const Extension& extension)
-    : previous_(current_identity())
+AsExtensionOwner::AsExtensionOwner(const Extension& extension) : previous_(current_identity())
 {
     settings_.set("search_path", safe_search_path);
     settings_.set(language_settings());
@@ -96,13 +95,15 @@ AsExtensionOwner::~AsExtensionOwner()
     SetUserIdAndSecContext(previous_.user, previous_.security_context);
 }
 
-AsOwnerRestricted::AsOwnerRestricted(Oid owner)
-    : previous_(current_identity())
+AsOwnerRestricted::AsOwnerRestricted(Oid owner) : previous_(current_identity())
 {
     SetUserIdAndSecContext(owner, previous_.security_context | SECURITY_RESTRICTED_OPERATION);
 }
 
-AsOwnerRestricted::~AsOwnerRestricted() { SetUserIdAndSecContext(previous_.user, previous_.security_context); }
+AsOwnerRestricted::~AsOwnerRestricted()
+{
+    SetUserIdAndSecContext(previous_.user, previous_.security_context);
+}
 
 std::string role_name(Oid role)
 {

@@ -6,8 +6,8 @@
 namespace pgcleanup::pg {
 
 // Runs `look`, which only looks, in a subtransaction that is always rolled back, so that every lock it took is let go.
-// Needs no transaction id, so it works on a standby; not in a parallel query. Returns the error that it raised, if it did;
-// a cancel is thrown on.
+// Needs no transaction id, so it works on a standby; not in a parallel query. Returns the error that it raised, if it
+// did; a cancel is thrown on.
 template <class F>
 std::optional<PgError> look_and_let_go(F&& look)
 {

@@ -22,8 +22,11 @@ class TemporaryMemory {
 public:
     // `name` must be a literal: PostgreSQL keeps the pointer.
     explicit TemporaryMemory(const char* name)
-        : context_(pg_call([&] { return AllocSetContextCreateInternal(CurrentMemoryContext, name, ALLOCSET_DEFAULT_SIZES); })),
-          scope_(std::in_place, context_) {}
+        : context_(pg_call(
+              [&] { return AllocSetContextCreateInternal(CurrentMemoryContext, name, ALLOCSET_DEFAULT_SIZES); })),
+          scope_(std::in_place, context_)
+    {
+    }
     ~TemporaryMemory()
     {
         scope_.reset();

@@ -4,15 +4,21 @@ namespace pgcleanup::pg {
 
 std::span<const Setting> language_settings()
 {
-    // The list is what changes the meaning of text: string syntax, input and output formats, `= NULL`, and triggers that a
-    // replication role would silently switch off.
+    // The list is what changes the meaning of text: string syntax, input and output formats, `= NULL`, and triggers
+    // that a replication role would silently switch off.
     static const std::vector<Setting> settings = {
-        {"standard_conforming_strings", "on"}, {"backslash_quote", "safe_encoding"},
-        {"transform_null_equals", "off"},      {"quote_all_identifiers", "off"},
-        {"array_nulls", "on"},                 {"DateStyle", "ISO, YMD"},
-        {"IntervalStyle", "postgres"},         {"extra_float_digits", "1"},
-        {"bytea_output", "hex"},               {"xmloption", "content"},
-        {"xmlbinary", "base64"},               {"session_replication_role", "origin"},
+        {"standard_conforming_strings", "on"},
+        {"backslash_quote", "safe_encoding"},
+        {"transform_null_equals", "off"},
+        {"quote_all_identifiers", "off"},
+        {"array_nulls", "on"},
+        {"DateStyle", "ISO, YMD"},
+        {"IntervalStyle", "postgres"},
+        {"extra_float_digits", "1"},
+        {"bytea_output", "hex"},
+        {"xmloption", "content"},
+        {"xmlbinary", "base64"},
+        {"session_replication_role", "origin"},
     };
     return settings;
 }
@@ -33,9 +39,8 @@ SettingsScope::~SettingsScope()
 
 void SettingsScope::set(const char* name, const std::string& value) const
 {
-    pg_call([&] {
-        set_config_option(name, value.c_str(), PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, ERROR, false);
-    });
+    pg_call(
+        [&] { set_config_option(name, value.c_str(), PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, ERROR, false); });
 }
 
 void SettingsScope::set(std::span<const Setting> settings) const

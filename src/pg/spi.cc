@@ -14,7 +14,10 @@ Parameters& Parameters::value(Oid type, Datum datum, bool null)
     return *this;
 }
 
-Parameters& Parameters::text(std::string_view text) { return value(TEXTOID, text_datum(text)); }
+Parameters& Parameters::text(std::string_view text)
+{
+    return value(TEXTOID, text_datum(text));
+}
 
 Parameters& Parameters::text(const std::optional<std::string>& text)
 {
@@ -26,25 +29,40 @@ Parameters& Parameters::name(const std::optional<std::string>& name)
     return name ? value(NAMEOID, name_datum(*name)) : value(NAMEOID, 0, true);
 }
 
-Parameters& Parameters::int8(std::int64_t number) { return value(INT8OID, Int64GetDatum(number)); }
+Parameters& Parameters::int8(std::int64_t number)
+{
+    return value(INT8OID, Int64GetDatum(number));
+}
 
 Parameters& Parameters::int8(std::optional<std::int64_t> number)
 {
     return number ? int8(*number) : value(INT8OID, 0, true);
 }
 
-Parameters& Parameters::int4(std::int32_t number) { return value(INT4OID, Int32GetDatum(number)); }
+Parameters& Parameters::int4(std::int32_t number)
+{
+    return value(INT4OID, Int32GetDatum(number));
+}
 
 Parameters& Parameters::int4(std::optional<std::int32_t> number)
 {
     return number ? int4(*number) : value(INT4OID, 0, true);
 }
 
-Parameters& Parameters::float8(double number) { return value(FLOAT8OID, Float8GetDatum(number)); }
+Parameters& Parameters::float8(double number)
+{
+    return value(FLOAT8OID, Float8GetDatum(number));
+}
 
-Parameters& Parameters::boolean(bool flag) { return value(BOOLOID, BoolGetDatum(flag)); }
+Parameters& Parameters::boolean(bool flag)
+{
+    return value(BOOLOID, BoolGetDatum(flag));
+}
 
-Parameters& Parameters::oid(Oid oid) { return value(OIDOID, ObjectIdGetDatum(oid)); }
+Parameters& Parameters::oid(Oid oid)
+{
+    return value(OIDOID, ObjectIdGetDatum(oid));
+}
 
 Parameters& Parameters::timestamp(std::optional<TimestampTz> time)
 {
@@ -68,9 +86,15 @@ std::int64_t to_int64(const Cell& cell)
     return number;
 }
 
-double to_double(const Cell& cell) { return std::stod(to_text(cell)); }
+double to_double(const Cell& cell)
+{
+    return std::stod(to_text(cell));
+}
 
-bool to_bool(const Cell& cell) { return to_text(cell) == "t"; }
+bool to_bool(const Cell& cell)
+{
+    return to_text(cell) == "t";
+}
 
 Plan::Plan(const std::string& sql, std::span<const Oid> types, int cursor_options)
 {

@@ -4,7 +4,8 @@ namespace pgcleanup::pg {
 
 Datum text_datum(std::string_view value)
 {
-    return pg_call([&] { return PointerGetDatum(cstring_to_text_with_len(value.data(), static_cast<int>(value.size()))); });
+    return pg_call(
+        [&] { return PointerGetDatum(cstring_to_text_with_len(value.data(), static_cast<int>(value.size()))); });
 }
 
 std::string text_of(Datum value)
@@ -82,7 +83,8 @@ std::string relation_name(Oid relation)
     require_transaction();
     const char* name = pg_call([&] { return get_rel_name(relation); });
     if (name == nullptr)
-        raise({.sqlstate = ERRCODE_UNDEFINED_TABLE, .message = concat("relation with OID ", relation, " does not exist")});
+        raise({.sqlstate = ERRCODE_UNDEFINED_TABLE,
+               .message = concat("relation with OID ", relation, " does not exist")});
     const char* schema = pg_call([&] { return get_namespace_name_or_temp(get_rel_namespace(relation)); });
     return quote_qualified(schema == nullptr ? "" : schema, name);
 }

@@ -48,7 +48,10 @@ void wait_for_latch(std::chrono::milliseconds timeout)
     });
 }
 
-TimestampTz now() noexcept { return GetCurrentTimestamp(); }
+TimestampTz now() noexcept
+{
+    return GetCurrentTimestamp();
+}
 
 std::chrono::microseconds elapsed_clock() noexcept
 {

@@ -5,8 +5,8 @@
 
 namespace pgcleanup::pg {
 
-// One top-level transaction of a background worker with an active snapshot. Aborts unless commit() was reached: after an
-// error, the exception's way out of this scope is what rolls back.
+// One top-level transaction of a background worker with an active snapshot. Aborts unless commit() was reached: after
+// an error, the exception's way out of this scope is what rolls back.
 class WorkerTransaction {
 public:
     WorkerTransaction();
