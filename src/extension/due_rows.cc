@@ -21,6 +21,11 @@ std::optional<TimestampTz> to_timestamp(const pg::Cell& cell)
     return cell ? std::optional<TimestampTz>(pg::to_int64(cell)) : std::nullopt;
 }
 
+std::string blocked_rows_with(const std::string& condition)
+{
+    return concat("pg_catalog.count(*) FILTER (WHERE NOT pg_cleanup_test.is_free AND ", condition, ")");
+}
+
 std::vector<ForeignKey> blocking_keys(Oid leaf, Oid owner)
 {
     std::vector<ForeignKey> keys = cascade_from(leaf, owner).find(leaf).keys;
@@ -28,11 +33,23 @@ std::vector<ForeignKey> blocking_keys(Oid leaf, Oid owner)
     return keys;
 }
 
-// How many of the blocked rows this very key references. (A row that references itself is not blocked by that.)
-std::string blocked_by(const ForeignKey& key, Oid leaf)
+// What keeps a blocked row, in words, and how many rows it keeps. (A row that references itself is not blocked by that.)
+struct Blocker {
+    std::string name;
+    std::string count; // SQL
+};
+
+std::vector<Blocker> blockers_of(Oid leaf, Oid owner)
 {
-    return concat("pg_catalog.count(*) FILTER (WHERE NOT pg_cleanup_test.is_free AND ",
-                  reference_probe(key, leaf, "target", "r", concat(" AND NOT (", same_row("r", "target"), ")")), ")");
+    std::vector<Blocker> blockers;
+    std::string none;
+    for (const ForeignKey& key : blocking_keys(leaf, owner)) {
+        const std::string probe = reference_probe(key, leaf, "target", "r", concat(" AND NOT (", same_row("r", "target"), ")"));
+        blockers.push_back({concat(key.name, " on ", key.referencing_name), blocked_rows_with(probe)});
+        none += concat(none.empty() ? "" : " AND ", probe, " IS NULL");
+    }
+    blockers.push_back({"references to rows that would go along by CASCADE", blocked_rows_with(none.empty() ? "true" : none)});
+    return blockers;
 }
 
 } // namespace
@@ -54,10 +71,10 @@ DueRows count_due_rows(pg::Spi& spi, const Eligibility& eligibility, Oid leaf, O
 {
     const std::string not_referenced = not_referenced_test(leaf, owner);
     const bool may_block = not_referenced != "true";
-    const std::vector<ForeignKey> keys = may_block ? blocking_keys(leaf, owner) : std::vector<ForeignKey>();
+    const std::vector<Blocker> blockers = may_block ? blockers_of(leaf, owner) : std::vector<Blocker>();
     std::string columns;
-    for (const ForeignKey& key : keys)
-        columns += ", " + blocked_by(key, leaf);
+    for (const Blocker& blocker : blockers)
+        columns += ", " + blocker.count;
     const std::string age = eligibility.age_as_timestamp();
     // OFFSET 0 keeps the subquery one: its result is used more than once, and probes cost.
     const std::string sql =
@@ -75,9 +92,9 @@ DueRows count_due_rows(pg::Spi& spi, const Eligibility& eligibility, Oid leaf, O
     due.oldest = to_timestamp(rows[0][1]);
     due.newest = to_timestamp(rows[0][2]);
     due.blocked = pg::to_int64(rows[0][3]);
-    for (std::size_t n = 0; n < keys.size(); ++n)
+    for (std::size_t n = 0; n < blockers.size(); ++n)
         if (const std::int64_t count = pg::to_int64(rows[0][4 + n]); count > 0)
-            due.blocked_by[concat(keys[n].name, " on ", keys[n].referencing_name)] = count;
+            due.blocked_by[blockers[n].name] += count;
     return due;
 }
 

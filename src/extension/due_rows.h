@@ -13,7 +13,7 @@ namespace pgcleanup {
 struct DueRows {
     std::int64_t eligible = 0;
     std::int64_t blocked = 0;                 // of the eligible ones
-    std::map<std::string, std::int64_t> blocked_by; // "constraint on table": how many of the blocked rows it references
+    std::map<std::string, std::int64_t> blocked_by; // "constraint on table": how many of the blocked rows it keeps
     std::optional<TimestampTz> oldest;        // of the eligible ones
     std::optional<TimestampTz> newest;
 

@@ -34,7 +34,9 @@ std::string keys_sql()
 {
     return pg::concat(R"(
 WITH tree AS (SELECT $1 AS relid UNION SELECT relid FROM pg_partition_tree($1))
-SELECT c.oid, c.conname, c.conrelid, r.relowner, r.relkind = 'p', c.confrelid, t.relkind = 'p', c.confdeltype::text,
+SELECT c.oid, (WITH RECURSIVE up (name, parent) AS (SELECT c.conname, c.conparentid
+                 UNION ALL SELECT p.conname, p.conparentid FROM up JOIN pg_constraint p ON p.oid = up.parent)
+               SELECT up.name FROM up WHERE up.parent = 0), c.conrelid, r.relowner, r.relkind = 'p', c.confrelid, t.relkind = 'p', c.confdeltype::text,
        quote_ident(ra.attname), quote_ident(ta.attname), k.referencing, k.referenced, k.operator, )",
                       indexed_sql, R"(
 FROM pg_constraint c

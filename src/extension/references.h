@@ -7,7 +7,7 @@ namespace pgcleanup {
 
 struct ForeignKey {
     Oid constraint = InvalidOid;
-    std::string name;
+    std::string name; // as it was declared: partitions have copies with numbers
     Oid referencing = InvalidOid;
     std::string referencing_name; // quoted, qualified
     Oid referencing_owner = InvalidOid;

@@ -5,6 +5,7 @@
 
 extern "C" {
 #include "optimizer/plancat.h"
+#include "storage/bufmgr.h"
 #include "utils/rls.h"
 }
 
@@ -24,6 +25,9 @@ double pg_planner_rows(Oid table)
     double rows = 0;
     double all_visible = 0;
     estimate_rel_size(relation, nullptr, &pages, &rows, &all_visible);
+    // Of a table that was never analyzed the planner assumes at least ten pages.
+    if (relation->rd_rel->reltuples < 0 && pages > 0)
+        rows = rows / pages * RelationGetNumberOfBlocks(relation);
     relation_close(relation, NoLock);
     return rows;
 }

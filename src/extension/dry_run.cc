@@ -1,0 +1,84 @@
+#include "extension/dry_run.h"
+
+#include "extension/policy_state.h"
+#include "extension/row_width.h"
+#include "extension/strategy.h"
+#include "extension/table_facts.h"
+#include "extension/warnings.h"
+#include "pg/result_set.h"
+#include "pg/text.h"
+
+namespace pgcleanup {
+
+namespace {
+
+using pg::concat;
+
+pg::Cell timestamp_cell(std::optional<TimestampTz> time)
+{
+    return time ? pg::Cell(pg::output_text(TimestampTzGetDatum(*time), TIMESTAMPTZOID)) : pg::Cell();
+}
+
+DueRows count_leaves(pg::Spi& spi, const Eligibility& eligibility, std::span<const Oid> leaves, Oid owner)
+{
+    DueRows due;
+    for (const Oid leaf : leaves)
+        due += count_due_rows(spi, eligibility, leaf, owner);
+    return due;
+}
+
+std::vector<pg::Cell> result_row(const OwnerSession& session, const TaskRequest& request, const Policy& policy)
+{
+    const std::optional<TimestampTz> cutoff = cutoff_at(policy, request.start, request.retain_text());
+    const Eligibility eligibility(policy, {cutoff.value_or(request.start), request.age_from.get(), request.age_to.get()});
+    const std::vector<Oid> leaves = leaves_of(policy.target);
+    const Cascade cascade = cascade_from(policy.target, session.owner);
+    const pg::Extension extension = pg::extension();
+    pg::Spi spi;
+    const DueRows due = count_leaves(spi, eligibility, leaves, session.owner);
+    const std::int64_t dependent = due.going() == 0 ? 0 : count_dependent_rows(spi, eligibility, cascade, session.owner);
+    const auto width = static_cast<std::int64_t>(average_row_bytes(spi, policy.target));
+    const std::vector<std::string> warnings =
+        warnings_of(spi, {extension, policy, session.owner, leaves, eligibility, cascade, due});
+    return {
+        policy.name,
+        std::to_string(policy.target), // regclass takes a number: no name to find in the caller's search_path
+        policy.action,
+        strategy_name(plan_leaves(eligibility, leaves)),
+        timestamp_cell(cutoff),
+        std::to_string(due.eligible),
+        "0", // holds come with their own feature
+        std::to_string(due.blocked),
+        std::to_string(dependent),
+        "0", // files too
+        std::to_string(due.going() * width),
+        timestamp_cell(due.oldest),
+        timestamp_cell(due.newest),
+        pg::text_array_cell(warnings),
+    };
+}
+
+} // namespace
+
+void require_ready(const Policy& policy)
+{
+    const PolicyState state = policy_state(policy, true);
+    if (state.condition == PolicyCondition::ready)
+        return;
+    pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+               .message = concat("policy \"", policy.name, "\" on ", policy.target_name, " is ", state_name(state.condition)),
+               .detail = state.reason,
+               .hint = state.condition == PolicyCondition::unbound
+                           ? "Create the table, or bind the policy to another one with cleanup_alter_policy."
+                           : "Set what is meant now with cleanup_alter_policy, or drop the policy with cleanup_drop_policy."});
+}
+
+void dry_run_policy(const OwnerSession& session, const TaskRequest& request, const Policy& policy, TaskReply& reply)
+{
+    OwnerTransaction transaction(session, reading_lock_wait, pg::Access::read_only);
+    require_ready(policy);
+    reply.row(result_row(session, request, policy));
+    transaction.commit();
+}
+
+} // namespace pgcleanup

@@ -1,0 +1,124 @@
+#include "extension/preview.h"
+
+#include "extension/dry_run.h"
+#include "extension/eligibility.h"
+#include "extension/index_facts.h"
+#include "extension/references.h"
+#include "extension/table_facts.h"
+#include "pg/text.h"
+
+namespace pgcleanup {
+
+namespace {
+
+using pg::concat;
+
+std::string timestamp_text(TimestampTz time) { return pg::output_text(TimestampTzGetDatum(time), TIMESTAMPTZOID); }
+
+// Ages that people cannot read as a time get the time in parentheses.
+bool needs_translation(AgeKind kind)
+{
+    return kind == AgeKind::int4 || kind == AgeKind::int8 || kind == AgeKind::uuid;
+}
+
+class Preview {
+public:
+    Preview(const OwnerSession& session, const TaskRequest& request, const Policy& policy)
+        : policy_(policy), owner_(session.owner), start_(request.start), cutoff_(cutoff_at(policy, request.start, std::nullopt)),
+          eligibility_(policy, {cutoff_.value_or(start_), {}, {}}), keys_(readable_blocking_keys())
+    {
+    }
+
+    void send(pg::Spi& spi, int rows, TaskReply& reply)
+    {
+        pg::Parameters parameters;
+        eligibility_.add_parameters(parameters);
+        const std::string sql = compose(spi, rows);
+        for (const std::vector<pg::Cell>& row : spi.run(sql, parameters, pg::Access::read_only))
+            reply.row({row[0], row[1], why(row)});
+    }
+
+private:
+    std::vector<ForeignKey> readable_blocking_keys() const
+    {
+        std::vector<ForeignKey> keys = references_to(policy_.target);
+        std::erase_if(keys, [&](const ForeignKey& key) { return !key.blocks() || !may_read(key.referencing, owner_); });
+        return keys;
+    }
+
+    // Columns: the row, its age as a time, its age as it is stored, whether nothing blocks it, and one per key that might.
+    std::string compose(pg::Spi& spi, int rows) const
+    {
+        const std::optional<std::string>& column = eligibility_.age_column();
+        std::string probes;
+        for (const ForeignKey& key : keys_)
+            probes += concat(", ", reference_probe(key, policy_.target, "target", "r",
+                                                   concat(" AND NOT (", same_row("r", "target"), ")")));
+        return concat("SELECT pg_catalog.to_jsonb(target.*), ", eligibility_.age_as_timestamp(), ", ",
+                      column ? concat("target.", *column, "::pg_catalog.text") : "NULL", ", ",
+                      not_referenced_test(policy_.target, owner_), probes, " FROM ", from_table(policy_.target),
+                      " AS target WHERE ", eligibility_.test(1),
+                      is_ordered(spi) ? concat(" ORDER BY target.", *column) : "", " LIMIT ", rows);
+    }
+
+    bool is_ordered(pg::Spi& spi) const
+    {
+        if (!policy_.age_column)
+            return false;
+        return std::ranges::all_of(leaves_of(policy_.target), [&](Oid leaf) {
+            return has_age_index(spi, leaf, *policy_.age_column, IndexUse::order);
+        });
+    }
+
+    std::string why(const std::vector<pg::Cell>& row) const
+    {
+        std::string text = age_reason(row);
+        if (policy_.condition)
+            text += concat(text.empty() ? "" : " and ", "meets the condition ", *policy_.condition);
+        if (row[3] == "t")
+            return text;
+        return concat(text, "; blocked: ", blockers(row));
+    }
+
+    std::string age_reason(const std::vector<pg::Cell>& row) const
+    {
+        if (!cutoff_)
+            return "";
+        const std::string age = row[2].value_or("NULL");
+        return concat(*policy_.age_column, " ", age, needs_translation(eligibility_.age_kind()) && row[1] ? concat(" (", *row[1], ")") : "",
+                      " is older than the cutoff ", timestamp_text(*cutoff_), " (", policy_.retain.value_or("0"), " before ",
+                      timestamp_text(start_), ")");
+    }
+
+    std::string blockers(const std::vector<pg::Cell>& row) const
+    {
+        std::string text;
+        for (std::size_t n = 0; n < keys_.size(); ++n)
+            if (row[4 + n])
+                text += concat(text.empty() ? "referenced by " : ", ", keys_[n].referencing_name, " (", keys_[n].name, ")");
+        return text.empty() ? "rows that would go along are referenced by rows that stay" : text;
+    }
+
+    const Policy& policy_;
+    Oid owner_;
+    TimestampTz start_;
+    std::optional<TimestampTz> cutoff_;
+    Eligibility eligibility_;
+    std::vector<ForeignKey> keys_;
+};
+
+} // namespace
+
+void preview_policy(const OwnerSession& session, const TaskRequest& request, const Policy& policy, TaskReply& reply)
+{
+    OwnerTransaction transaction(session, reading_lock_wait, pg::Access::read_only);
+    require_ready(policy);
+    {
+        Preview preview(session, request, policy);
+        pg::Spi spi;
+        preview.send(spi, request.preview_rows, reply);
+    }
+    transaction.commit();
+}
+
+} // namespace pgcleanup

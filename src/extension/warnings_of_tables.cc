@@ -1,0 +1,169 @@
+// Warnings about the target and the tables behind it: indexes, persistence, publications, owners.
+#include "extension/index_facts.h"
+#include "extension/settings.h"
+#include "extension/strategy.h"
+#include "extension/table_facts.h"
+#include "extension/warnings.h"
+#include "pg/text.h"
+#include "pg/version.h"
+
+extern "C" {
+#include "catalog/pg_publication.h"
+#include "utils/relcache.h"
+}
+
+namespace pgcleanup {
+
+using pg::concat;
+
+namespace {
+
+constexpr std::size_t most_statements = 3;
+
+std::string about_rows(double rows) { return concat("about ", static_cast<std::int64_t>(rows), " rows"); }
+
+// One statement per table; a partitioned table gets one per partition, as CONCURRENTLY works only there.
+std::string create_index_statements(const std::vector<Oid>& tables, const std::string& columns)
+{
+    std::vector<std::string> statements;
+    for (const Oid table : tables)
+        statements.push_back(concat("CREATE INDEX CONCURRENTLY ON ", pg::relation_name(table), " (", columns, ");"));
+    const std::size_t shown = std::min(statements.size(), most_statements);
+    std::string text;
+    for (std::size_t n = 0; n < shown; ++n)
+        text += (n == 0 ? "" : " ") + statements[n];
+    return statements.size() > shown ? concat(text, " and so on for ", statements.size() - shown, " more partitions") : text;
+}
+
+std::string joined(const std::vector<std::string>& columns)
+{
+    std::string text;
+    for (const std::string& column : columns)
+        text += (text.empty() ? "" : ", ") + column;
+    return text;
+}
+
+char persistence(Oid table)
+{
+    return pg::pg_call([&] { return get_rel_persistence(table); });
+}
+
+// What a statement would raise on this table for its publications, as CheckCmdReplicaIdentity (execReplication.c) says.
+enum class Published { fine, no_identity, filter };
+
+Published published(Oid table, CmdType command)
+{
+    return pg::pg_call([&] {
+        Relation relation = table_open(table, AccessShareLock);
+        PublicationDesc publication{};
+        RelationBuildPublicationDesc(relation, &publication);
+        const bool is_delete = command == CMD_DELETE;
+        Published result = Published::fine;
+        if (is_delete ? !publication.rf_valid_for_delete : !publication.rf_valid_for_update)
+            result = Published::filter;
+        else if ((is_delete ? publication.pubactions.pubdelete : publication.pubactions.pubupdate) &&
+                 relation->rd_rel->relreplident != REPLICA_IDENTITY_FULL && !OidIsValid(RelationGetReplicaIndex(relation)))
+            result = Published::no_identity;
+        table_close(relation, NoLock);
+        return result;
+    });
+}
+
+void warn_of_publication(Oid table, CmdType command, Warnings& list)
+{
+    const std::string name = pg::relation_name(table);
+    const char* what = command == CMD_DELETE ? "DELETE" : "UPDATE";
+    switch (published(table, command)) {
+    case Published::fine:
+        return;
+    case Published::no_identity:
+        return list.push_back(concat(name, " is published without a replica identity: each ", what,
+                                     " fails. Give it a primary key, or: ALTER TABLE ", name, " REPLICA IDENTITY FULL;"));
+    case Published::filter:
+        return list.push_back(concat(name, " is published with a row filter on columns outside its replica identity: each ",
+                                     what, " fails. Change the filter, or: ALTER TABLE ", name, " REPLICA IDENTITY FULL;"));
+    }
+}
+
+void warn_of_unread_table(const ForeignKey& key, Oid owner, Warnings& list)
+{
+    const std::string reader = pg::quote_identifier(pg::role_name(owner));
+    list.push_back(concat(key.referencing_name, " references ", key.referenced_name, " (", key.name, ", ", delete_action(key),
+                          "), but ", reader, " may not read it: ",
+                          key.blocks() ? "rows that it blocks are not counted, and fail one by one in a run"
+                                       : "rows of it that go along are not counted",
+                          ". To let him: GRANT SELECT ON ", key.referencing_name, " TO ", reader, ";"));
+}
+
+} // namespace
+
+void warn_of_missing_age_index(pg::Spi& spi, const DryRunFacts& facts, Warnings& list)
+{
+    if (!facts.policy.age_column)
+        return;
+    const double rows = estimated_rows(facts.policy.target);
+    if (rows < static_cast<double>(large_table_rows()))
+        return;
+    std::vector<Oid> without;
+    for (const Oid leaf : facts.leaves)
+        if (!has_age_index(spi, leaf, *facts.policy.age_column, IndexUse::search) &&
+            choose_strategy(facts.eligibility, leaf) == Strategy::block)
+            without.push_back(leaf);
+    if (without.empty())
+        return;
+    const std::string column = pg::quote_identifier(*facts.policy.age_column);
+    list.push_back(concat(pg::relation_name(facts.policy.target), " has ", about_rows(rows), " and no index on ", column,
+                          ": each run reads the whole table. ", create_index_statements(without, column)));
+}
+
+void warn_of_unindexed_references(const DryRunFacts& facts, Warnings& list)
+{
+    for (const ForeignKey* key : keys_met(facts))
+        if (!key->indexed)
+            list.push_back(concat(key->referencing_name, " (", about_rows(static_cast<double>(key->referencing_rows)),
+                                  ") references ", key->referenced_name, " (", key->name,
+                                  ") without an index: each deleted row reads all of it. ",
+                                  create_index_statements(leaves_of(key->referencing), joined(key->referencing_columns))));
+}
+
+void warn_of_unlogged(const DryRunFacts& facts, Warnings& list)
+{
+    for (const Oid leaf : facts.leaves)
+        if (persistence(leaf) == RELPERSISTENCE_UNLOGGED)
+            list.push_back(concat(pg::relation_name(leaf), " is unlogged: a crash of the server empties it, and no standby or"
+                                  " backup has its rows. If that is not meant: ALTER TABLE ", pg::relation_name(leaf),
+                                  " SET LOGGED;"));
+}
+
+void warn_of_publications(const DryRunFacts& facts, Warnings& list)
+{
+    std::vector<std::pair<Oid, CmdType>> changes;
+    const auto add = [&](Oid table, CmdType command) {
+        for (const Oid leaf : leaves_of(table))
+            if (std::ranges::find(changes, std::pair(leaf, command)) == changes.end())
+                changes.emplace_back(leaf, command);
+    };
+    add(facts.policy.target, CMD_DELETE);
+    for (const ForeignKey* key : keys_met(facts))
+        if (!key->blocks())
+            add(key->referencing, key->cascades() ? CMD_DELETE : CMD_UPDATE);
+    for (const auto& [table, command] : changes)
+        warn_of_publication(table, command, list);
+}
+
+void warn_of_other_owners(const DryRunFacts& facts, Warnings& list)
+{
+    for (const ForeignKey* key : keys_met(facts)) {
+        const bool unread = std::ranges::any_of(
+            facts.cascade.unreadable, [&](const ForeignKey& other) { return other.constraint == key->constraint; });
+        if (unread)
+            warn_of_unread_table(*key, facts.owner, list);
+        if (!key->blocks() && key->referencing_owner != facts.owner)
+            list.push_back(concat(key->referencing_name, " belongs to ",
+                                  pg::quote_identifier(pg::role_name(key->referencing_owner)),
+                                  ": what happens to its rows is left to ", key->name, " (", delete_action(*key),
+                                  "), which PostgreSQL carries out as that role."));
+    }
+}
+
+} // namespace pgcleanup
