@@ -25,15 +25,24 @@ JsonObject& JsonObject::json(std::string_view name, std::string_view value)
     return *this;
 }
 
-JsonObject& JsonObject::text(std::string_view name, std::string_view value) { return json(name, json_string(value)); }
+JsonObject& JsonObject::text(std::string_view name, std::string_view value)
+{
+    return json(name, json_string(value));
+}
 
 JsonObject& JsonObject::text(std::string_view name, const std::optional<std::string>& value)
 {
     return json(name, value ? json_string(*value) : "null");
 }
 
-JsonObject& JsonObject::number(std::string_view name, std::int64_t value) { return json(name, concat(value)); }
+JsonObject& JsonObject::number(std::string_view name, std::int64_t value)
+{
+    return json(name, concat(value));
+}
 
-JsonObject& JsonObject::boolean(std::string_view name, bool value) { return json(name, value ? "true" : "false"); }
+JsonObject& JsonObject::boolean(std::string_view name, bool value)
+{
+    return json(name, value ? "true" : "false");
+}
 
 } // namespace pgcleanup::pg

@@ -59,8 +59,8 @@ inline bool is_transient(const PgError& error) noexcept
     }
 }
 
-// Runs `body`; when it fails, undoes what it did and returns the error. Cancel, shutdown, lack of memory, lock timeouts and
-// their like are thrown on.
+// Runs `body`; when it fails, undoes what it did and returns the error. Cancel, shutdown, lack of memory, lock timeouts
+// and their like are thrown on.
 template <class F>
 std::optional<PgError> try_in_subtransaction(F&& body)
 {

@@ -77,8 +77,8 @@ inline constexpr const char* plain_foreign_key = "NOT c.conperiod";
 inline constexpr const char* plain_foreign_key = "true";
 #endif
 
-// The columns that a query reads of a range table entry, offset by FirstLowInvalidHeapAttributeNumber; they moved from the
-// entry to a list of their own in 16. Null for entries that are no relations.
+// The columns that a query reads of a range table entry, offset by FirstLowInvalidHeapAttributeNumber; they moved from
+// the entry to a list of their own in 16. Null for entries that are no relations.
 inline Bitmapset* selected_columns(RangeTblEntry* entry, [[maybe_unused]] List* permissions)
 {
 #if PG_VERSION_NUM >= 160000
@@ -110,12 +110,24 @@ inline List* permissions_of(const ParseState* state)
 using TreeWalker = bool (*)(Node*, void*);
 using TreeMutator = Node* (*)(Node*, void*);
 #if PG_VERSION_NUM >= 160000
-inline TreeWalker declared(TreeWalker walker) { return walker; }
-inline TreeMutator declared(TreeMutator mutator) { return mutator; }
+inline TreeWalker declared(TreeWalker walker)
+{
+    return walker;
+}
+inline TreeMutator declared(TreeMutator mutator)
+{
+    return mutator;
+}
 #else
 // By way of void (*)(), which compilers let stand for any function.
-inline auto declared(TreeWalker walker) { return reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)); }
-inline auto declared(TreeMutator mutator) { return reinterpret_cast<Node* (*)()>(reinterpret_cast<void (*)()>(mutator)); }
+inline auto declared(TreeWalker walker)
+{
+    return reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker));
+}
+inline auto declared(TreeMutator mutator)
+{
+    return reinterpret_cast<Node* (*)()>(reinterpret_cast<void (*)()>(mutator));
+}
 #endif
 inline bool walk_expression(Node* node, TreeWalker walker, void* context)
 {
