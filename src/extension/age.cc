@@ -90,8 +90,7 @@ core::AgeUnit unit_of(AgeKind kind, const std::string& column, const std::option
 // The period as plain data; language settings must be pinned.
 core::Period period_of(const std::string& retain)
 {
-    const auto* interval =
-        reinterpret_cast<const Interval*>(DatumGetPointer(pg::input_value(retain, INTERVALOID)));
+    const auto* interval = reinterpret_cast<const Interval*>(DatumGetPointer(pg::input_value(retain, INTERVALOID)));
     return {interval->month, interval->day, interval->time};
 }
 
@@ -111,7 +110,8 @@ std::string newest_query(const std::string& table, const std::string& column, bo
     const std::string known = concat(" FROM ", table, " WHERE ", column, " IS NOT NULL ");
     if (through_index)
         return concat("SELECT ", column, known, "ORDER BY ", column, " DESC LIMIT 1");
-    return concat("SELECT pg_catalog.max(looked_at.age) FROM (SELECT ", column, " AS age", known, "LIMIT 1000) looked_at");
+    return concat("SELECT pg_catalog.max(looked_at.age) FROM (SELECT ", column, " AS age", known,
+                  "LIMIT 1000) looked_at");
 }
 
 } // namespace
@@ -124,8 +124,7 @@ AgeColumn resolve_age_column(Oid relation, const std::string& name, const std::o
                    .message = concat("column \"", name, "\" of ", pg::relation_name(relation), " does not exist"),
                    .hint = "age_column names the column that says how old a row is, spelled as in the table."});
     if (attribute.number < 0)
-        pg::raise({.sqlstate = ERRCODE_DATATYPE_MISMATCH,
-                   .message = concat("system column \"", name, "\" is no age")});
+        pg::raise({.sqlstate = ERRCODE_DATATYPE_MISMATCH, .message = concat("system column \"", name, "\" is no age")});
     AgeColumn column;
     column.quoted_name = pg::quote_identifier(name);
     column.number = attribute.number;
@@ -154,8 +153,9 @@ void check_retain(const std::string& retain)
         break;
     case core::RetainCheck::too_short:
         message = "is shorter than an hour";
-        hint = "A number without a unit counts seconds: write '30 days', not '30'. '0' is for columns that say when a row "
-               "expires.";
+        hint =
+            "A number without a unit counts seconds: write '30 days', not '30'. '0' is for columns that say when a row "
+            "expires.";
         break;
     case core::RetainCheck::too_long:
         message = "is longer than a thousand years";

@@ -13,8 +13,8 @@ struct AuditRecord {
     std::optional<std::int64_t> run_id = {};
     std::optional<std::string> target = {};
     std::optional<std::int64_t> rows = {};
-    std::string details = "{}";   // JSON text
-    Oid actor = InvalidOid;       // who asked; InvalidOid: the role in force when write_audit is called
+    std::string details = "{}"; // JSON text
+    Oid actor = InvalidOid;     // who asked; InvalidOid: the role in force when write_audit is called
 };
 
 // Appends one row, in the current transaction; switches to the extension's owner by itself, so callers that already did

@@ -82,8 +82,9 @@ Eligibility::Eligibility(const Policy& policy, const AgeWindow& window)
 {
     if (!policy.age_column) {
         if (window.from || window.to)
-            pg::raise({.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
-                       .message = concat("policy \"", policy.name, "\" has no age, so age_from and age_to mean nothing")});
+            pg::raise(
+                {.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
+                 .message = concat("policy \"", policy.name, "\" has no age, so age_from and age_to mean nothing")});
         return;
     }
     const AgeColumn column = resolve_age_column(policy.target, *policy.age_column, policy.age_unit);
@@ -158,13 +159,25 @@ void Eligibility::set_uuid_bounds(const AgeWindow& window, TimestampTz before)
     lower_is_inclusive_ = true;
 }
 
-AgeKind Eligibility::age_kind() const noexcept { return kind_; }
+AgeKind Eligibility::age_kind() const noexcept
+{
+    return kind_;
+}
 
-const std::optional<std::string>& Eligibility::age_column() const noexcept { return column_; }
+const std::optional<std::string>& Eligibility::age_column() const noexcept
+{
+    return column_;
+}
 
-Oid Eligibility::age_type() const noexcept { return type_; }
+Oid Eligibility::age_type() const noexcept
+{
+    return type_;
+}
 
-int Eligibility::parameter_count() const noexcept { return column_ ? 2 : 0; }
+int Eligibility::parameter_count() const noexcept
+{
+    return column_ ? 2 : 0;
+}
 
 void Eligibility::add(pg::Parameters& parameters, const Bound& bound) const
 {
@@ -207,11 +220,20 @@ std::string Eligibility::age_test(int first) const
     return test;
 }
 
-std::string Eligibility::condition() const { return condition_; }
+std::string Eligibility::condition() const
+{
+    return condition_;
+}
 
-std::string Eligibility::test(int first) const { return concat(age_test(first), " AND ", condition()); }
+std::string Eligibility::test(int first) const
+{
+    return concat(age_test(first), " AND ", condition());
+}
 
-std::string Eligibility::row_test(int first) const { return concat(age_test(first), " AND ", condition(), " IS TRUE"); }
+std::string Eligibility::row_test(int first) const
+{
+    return concat(age_test(first), " AND ", condition(), " IS TRUE");
+}
 
 std::string Eligibility::age_as_timestamp() const
 {

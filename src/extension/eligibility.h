@@ -29,8 +29,8 @@ public:
     int parameter_count() const noexcept;
     void add_parameters(pg::Parameters& parameters) const;
 
-    // Tests of the bare column, so that an index on it serves: `target.created_at < $3 AND ...`; NULL, infinite and future
-    // ages never pass, integers are positive, uuids are version 7. "true" for a policy without an age.
+    // Tests of the bare column, so that an index on it serves: `target.created_at < $3 AND ...`; NULL, infinite and
+    // future ages never pass, integers are positive, uuids are version 7. "true" for a policy without an age.
     std::string age_test(int first) const;
     // The canonical condition in parentheses, or "true".
     std::string condition() const;
@@ -39,7 +39,8 @@ public:
     // Both, with the condition kept out of the join tree (`(condition) IS TRUE`): a delete by row id must stay one.
     std::string row_test(int first) const;
 
-    // An expression of type timestamptz over `target`: the age of a row, for oldest, newest and preview. NULL without age.
+    // An expression of type timestamptz over `target`: the age of a row, for oldest, newest and preview. NULL without
+    // age.
     std::string age_as_timestamp() const;
     // The type of the age column, below any domain: chunks of the index strategy compare raw values of it.
     Oid age_type() const noexcept;
@@ -66,9 +67,9 @@ private:
     bool lower_is_inclusive_ = false;
 };
 
-// The cutoff of a run that starts at `start`: start - retain by the calendar of the policy's time zone. `retain`, interval
-// text that replaces the policy's own, is checked like one. Raises when the result is after the start. A policy without an
-// age has none.
+// The cutoff of a run that starts at `start`: start - retain by the calendar of the policy's time zone. `retain`,
+// interval text that replaces the policy's own, is checked like one. Raises when the result is after the start. A
+// policy without an age has none.
 std::optional<TimestampTz> cutoff_at(const Policy& policy, TimestampTz start, const std::optional<std::string>& retain);
 
 } // namespace pgcleanup

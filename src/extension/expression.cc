@@ -11,12 +11,13 @@ using pg::concat;
 
 // Which expression is spoken of.
 struct Subject {
-    const char* word;   // for messages
-    Oid relation;       // InvalidOid: a guard
+    const char* word; // for messages
+    Oid relation;     // InvalidOid: a guard
     const std::string& text;
 };
 
-// --- errors ------------------------------------------------------------------------------------------------------------
+// --- errors
+// ------------------------------------------------------------------------------------------------------------
 
 std::string better_hint(const pg::PgError& error, const Subject& subject)
 {
@@ -62,7 +63,8 @@ std::string better_hint(const pg::PgError& error, const Subject& subject)
                .hint = std::move(hint)});
 }
 
-// --- rules -------------------------------------------------------------------------------------------------------------
+// --- rules
+// -------------------------------------------------------------------------------------------------------------
 
 std::string function_name(Oid function)
 {
@@ -81,9 +83,9 @@ void check_functions(const ExpressionUses& uses, const Subject& subject)
 {
     constexpr int state = ERRCODE_FEATURE_NOT_SUPPORTED;
     if (OidIsValid(uses.volatile_function))
-        refuse(subject, state,
-               concat("must not call the volatile function ", function_name(uses.volatile_function)),
-               "What is due must not change from one look to the next: use a STABLE or IMMUTABLE function, such as now().");
+        refuse(subject, state, concat("must not call the volatile function ", function_name(uses.volatile_function)),
+               "What is due must not change from one look to the next: use a STABLE or IMMUTABLE function, such as "
+               "now().");
     if (uses.takes_number)
         refuse(subject, state, "must not take a number of a sequence", "");
     if (uses.samples)
@@ -121,7 +123,8 @@ void check_rules(const ExpressionTree& expression, const Subject& subject)
     check_functions(uses_of(expression, subject.relation), subject);
 }
 
-// --- reading -----------------------------------------------------------------------------------------------------------
+// --- reading
+// -----------------------------------------------------------------------------------------------------------
 
 ExpressionTree parse(const Subject& subject, const char* alias)
 {
@@ -160,7 +163,8 @@ bool same(const ExpressionTree& left, const ExpressionTree& right)
 }
 
 constexpr const char* loses_operator =
-    "IS DISTINCT FROM, NULLIF, CASE x WHEN ... and JOIN ... USING cannot say which operator they use when it is not one of "
+    "IS DISTINCT FROM, NULLIF, CASE x WHEN ... and JOIN ... USING cannot say which operator they use when it is not "
+    "one of "
     "pg_catalog (citext, for one): write the comparison out, e.g. CASE WHEN x = ... or x <> ... OR x IS NULL.";
 
 // What is stored must be read again as the very tree that was checked. Returns what it was read as.
@@ -189,8 +193,8 @@ std::string canonical_text(const ExpressionTree& expression, const Subject& subj
 {
     const CanonicalSettings settings;
     std::string canonical = print(expression, subject.relation);
-    // PostgreSQL may print what it read of its own text in other words: only what stays the same is canonical, or a dump
-    // would come back as something else.
+    // PostgreSQL may print what it read of its own text in other words: only what stays the same is canonical, or a
+    // dump would come back as something else.
     for (int round = 0; round < most_rounds; ++round) {
         const ExpressionTree reread = check_survives(expression, canonical, subject);
         const std::string printed_again = print(reread, subject.relation);
@@ -259,7 +263,10 @@ std::string canonical_condition(Oid target, const std::string& text)
     return canonical_expression({"condition", target, text});
 }
 
-std::string canonical_guard(const std::string& text) { return canonical_expression({"guard", InvalidOid, text}); }
+std::string canonical_guard(const std::string& text)
+{
+    return canonical_expression({"guard", InvalidOid, text});
+}
 
 ExpressionTree read_canonical_condition(Oid relation, const std::string& canonical)
 {
@@ -286,6 +293,9 @@ std::string adopted_condition(Oid target, const std::string& text)
     return adopted_expression({"condition", target, text});
 }
 
-std::string adopted_guard(const std::string& text) { return adopted_expression({"guard", InvalidOid, text}); }
+std::string adopted_guard(const std::string& text)
+{
+    return adopted_expression({"guard", InvalidOid, text});
+}
 
 } // namespace pgcleanup

@@ -57,12 +57,13 @@ RangeTblEntry* pg_add_target(ParseState* state, Oid relation, const char* alias)
     return item->p_rte;
 }
 
-// --- comparing ---------------------------------------------------------------------------------------------------------
+// --- comparing
+// ---------------------------------------------------------------------------------------------------------
 
 Node* pg_normalized(Node* node, void* context);
 
-// A cast of an array constructor that only labels its elements anew is the same as labelled elements; PostgreSQL reads the
-// one form where it printed the other (`varchar_column IN ('a', 'b')`). Null when it is something else.
+// A cast of an array constructor that only labels its elements anew is the same as labelled elements; PostgreSQL reads
+// the one form where it printed the other (`varchar_column IN ('a', 'b')`). Null when it is something else.
 Node* pg_label_elements(const ArrayCoerceExpr* cast, void* context)
 {
     if (!IsA(cast->arg, ArrayExpr) || !IsA(cast->elemexpr, RelabelType))

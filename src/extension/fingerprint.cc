@@ -59,7 +59,10 @@ std::string array_text(const List* list, Get get)
     return text + "}";
 }
 
-std::string oid_array(const List* list) { return array_text(list, list_nth_oid); }
+std::string oid_array(const List* list)
+{
+    return array_text(list, list_nth_oid);
+}
 
 using Lines = std::map<std::string, std::string>; // thing -> what it is
 

@@ -10,8 +10,7 @@ bool is_frozen_word(std::string_view word)
 {
     constexpr std::array<std::string_view, 4> words = {"now", "today", "tomorrow", "yesterday"};
     return std::any_of(words.begin(), words.end(), [&](std::string_view frozen) {
-        return frozen.size() == word.size() &&
-               pg_strncasecmp(frozen.data(), word.data(), word.size()) == 0;
+        return frozen.size() == word.size() && pg_strncasecmp(frozen.data(), word.data(), word.size()) == 0;
     });
 }
 

@@ -15,12 +15,15 @@ using pg::concat;
 std::string select_policies()
 {
     return concat(
-    "SELECT p.policy_id, p.policy, (p.target::regclass)::oid, p.target::text, @extschema@.cleanup_target_is_bound(p.target), "
-    "p.age_column, p.retain::text, p.condition, p.action, p.set_values::text, p.age_unit, p.guard, p.on_reference, "
-    "p.archive_to, p.archive_retain::text, p.batch_size, p.refuse_above_rows, p.refuse_above_fraction, p.time_zone, "
-    "p.priority, p.enabled, p.description, p.created_by, ",
-    policy_revision_expression,
-    ", b.fingerprint FROM @extschema@.cleanup_policies p LEFT JOIN @extschema@.cleanup_bindings b USING (policy_id)");
+        "SELECT p.policy_id, p.policy, (p.target::regclass)::oid, p.target::text, "
+        "@extschema@.cleanup_target_is_bound(p.target), "
+        "p.age_column, p.retain::text, p.condition, p.action, p.set_values::text, p.age_unit, p.guard, p.on_reference, "
+        "p.archive_to, p.archive_retain::text, p.batch_size, p.refuse_above_rows, p.refuse_above_fraction, "
+        "p.time_zone, "
+        "p.priority, p.enabled, p.description, p.created_by, ",
+        policy_revision_expression,
+        ", b.fingerprint FROM @extschema@.cleanup_policies p LEFT JOIN @extschema@.cleanup_bindings b USING "
+        "(policy_id)");
 }
 
 template <class Number>
@@ -123,7 +126,8 @@ void raise_unknown_policy(pg::Spi& spi, const pg::Extension& extension, const st
         hint += concat(hint.empty() ? "Perhaps you mean " : ", ", "\"", near, "\"");
     pg::raise({.sqlstate = ERRCODE_UNDEFINED_OBJECT,
                .message = concat("policy \"", name, "\" does not exist"),
-               .hint = hint.empty() ? "SELECT policy FROM cleanup_policy_states() lists those that you may manage." : hint + "."});
+               .hint = hint.empty() ? "SELECT policy FROM cleanup_policy_states() lists those that you may manage."
+                                    : hint + "."});
 }
 
 } // namespace pgcleanup

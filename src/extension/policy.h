@@ -11,11 +11,11 @@ enum class AgeKind { none, date, timestamp, timestamptz, int4, int8, uuid };
 struct Policy {
     std::int64_t id = 0;
     std::string name;
-    Oid target = InvalidOid;      // InvalidOid: unbound
-    std::string target_name;      // "schema.name", quoted; the last known one when unbound
-    bool target_is_bound = true;  // false: known by name only, since it was restored from a dump
+    Oid target = InvalidOid;     // InvalidOid: unbound
+    std::string target_name;     // "schema.name", quoted; the last known one when unbound
+    bool target_is_bound = true; // false: known by name only, since it was restored from a dump
     std::optional<std::string> age_column;
-    std::optional<std::string> retain; // interval text in IntervalStyle postgres
+    std::optional<std::string> retain;    // interval text in IntervalStyle postgres
     std::optional<std::string> condition; // canonical, over the alias `target`
     std::string action = "delete";
     std::optional<std::string> set_values; // json text
@@ -38,7 +38,8 @@ struct Policy {
 
 // Policy::revision in SQL, over the alias p of cleanup_policies. It leaves out what binding changes.
 inline constexpr std::string_view policy_revision_expression =
-    "hashtextextended(ROW(p.policy, (p.target::regclass)::oid, p.age_column, p.retain, p.condition, p.action, p.set_values, "
+    "hashtextextended(ROW(p.policy, (p.target::regclass)::oid, p.age_column, p.retain, p.condition, p.action, "
+    "p.set_values, "
     "p.age_unit, p.guard, p.on_reference, p.archive_to, p.archive_retain, p.batch_size, p.refuse_above_rows, "
     "p.refuse_above_fraction, p.time_zone, p.priority, p.enabled)::text, 0)::text";
 

@@ -5,8 +5,8 @@
 
 namespace pgcleanup {
 
-// The policy of that name, locked until the transaction's end against every other change. Raises undefined_object when there
-// is none, and insufficient_privilege when the current user may not manage it.
+// The policy of that name, locked until the transaction's end against every other change. Raises undefined_object when
+// there is none, and insufficient_privilege when the current user may not manage it.
 Policy lock_managed_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name);
 
 // Raises insufficient_privilege unless the current user may manage the policy.

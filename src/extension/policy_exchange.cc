@@ -16,11 +16,13 @@ namespace {
 
 using pg::concat;
 
-// --- export ------------------------------------------------------------------------------------------------------------
+// --- export
+// ------------------------------------------------------------------------------------------------------------
 
 constexpr const char* export_query =
     "SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(p) - '{policy_id,created_by,created_at,changed_at}'::text[]) "
-    "ORDER BY p.policy COLLATE \"C\"), '[]')::text FROM @extschema@.cleanup_policies p WHERE p.policy_id = ANY ($1::bigint[])";
+    "ORDER BY p.policy COLLATE \"C\"), '[]')::text FROM @extschema@.cleanup_policies p WHERE p.policy_id = ANY "
+    "($1::bigint[])";
 
 std::string managed_ids(pg::Spi& spi, const pg::Extension& extension)
 {
@@ -42,14 +44,17 @@ std::string export_policies()
     return pg::to_text(spi.run(pg::in_extension_schema(export_query, extension), pg::Parameters().text(ids))[0][0]);
 }
 
-// --- import ------------------------------------------------------------------------------------------------------------
+// --- import
+// ------------------------------------------------------------------------------------------------------------
 
 constexpr const char* members =
     "policy text, target text, age_column name, retain interval, condition text, action text, set_values jsonb, "
     "age_unit text, guard text, on_reference text, archive_to text, archive_retain interval, batch_size int, "
-    "refuse_above_rows bigint, refuse_above_fraction float8, time_zone text, priority int, enabled boolean, description text";
+    "refuse_above_rows bigint, refuse_above_fraction float8, time_zone text, priority int, enabled boolean, "
+    "description text";
 constexpr const char* member_names =
-    "{policy,target,age_column,retain,condition,action,set_values,age_unit,guard,on_reference,archive_to,archive_retain,"
+    "{policy,target,age_column,retain,condition,action,set_values,age_unit,guard,on_reference,archive_to,archive_"
+    "retain,"
     "batch_size,refuse_above_rows,refuse_above_fraction,time_zone,priority,enabled,description}";
 
 [[noreturn]] void raise_not_an_export(std::string detail)
@@ -80,13 +85,14 @@ pg::Rows read_members(pg::Spi& spi, const pg::Extension& extension, const std::s
 {
     const pg::AsExtensionOwner as_owner(extension);
     check_shape(spi, policies);
-    return spi.run(concat("SELECT policy, target, age_column, retain::text, condition, coalesce(action, 'delete'), "
-                          "set_values::text, age_unit, guard, coalesce(on_reference, 'follow'), archive_to, "
-                          "coalesce(archive_retain, '7 days')::text, batch_size, refuse_above_rows, refuse_above_fraction, "
-                          "time_zone, coalesce(priority, 100), coalesce(enabled, true), description "
-                          "FROM jsonb_to_recordset($1::jsonb) x (",
-                          members, ")"),
-                   pg::Parameters().text(policies));
+    return spi.run(
+        concat("SELECT policy, target, age_column, retain::text, condition, coalesce(action, 'delete'), "
+               "set_values::text, age_unit, guard, coalesce(on_reference, 'follow'), archive_to, "
+               "coalesce(archive_retain, '7 days')::text, batch_size, refuse_above_rows, refuse_above_fraction, "
+               "time_zone, coalesce(priority, 100), coalesce(enabled, true), description "
+               "FROM jsonb_to_recordset($1::jsonb) x (",
+               members, ")"),
+        pg::Parameters().text(policies));
 }
 
 std::string required(const pg::Cell& cell, const char* member)

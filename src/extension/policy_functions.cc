@@ -114,9 +114,7 @@ void set_target(Policy& policy, Oid relation)
 // The function as a statement of this session reaches it.
 std::string callable(const pg::Extension& extension, const std::string& function)
 {
-    const bool visible = pg::pg_call([&] {
-        return list_member_oid(fetch_search_path(false), extension.schema);
-    });
+    const bool visible = pg::pg_call([&] { return list_member_oid(fetch_search_path(false), extension.schema); });
     return visible ? function : concat(extension.schema_name, ".", function);
 }
 
@@ -134,14 +132,16 @@ std::int64_t add_policy(FunctionCallInfo fcinfo)
     const std::string bound_to = check_and_bind(policy, {});
     pg::Spi spi;
     const std::int64_t id = insert_policy(spi, extension, policy, bound_to);
-    pg::notice(NOTICE, {.sqlstate = ERRCODE_SUCCESSFUL_COMPLETION,
-                        .message = concat("policy \"", policy.name, "\" is not scheduled; preview it with cleanup_preview"),
-                        .hint = concat("SELECT * FROM ", callable(extension, "cleanup_preview"), "(",
-                                       pg::quote_literal(policy.name), ");")});
+    pg::notice(NOTICE,
+               {.sqlstate = ERRCODE_SUCCESSFUL_COMPLETION,
+                .message = concat("policy \"", policy.name, "\" is not scheduled; preview it with cleanup_preview"),
+                .hint = concat("SELECT * FROM ", callable(extension, "cleanup_preview"), "(",
+                               pg::quote_literal(policy.name), ");")});
     return id;
 }
 
-// --- altering ----------------------------------------------------------------------------------------------------------
+// --- altering
+// ----------------------------------------------------------------------------------------------------------
 
 struct Clearable {
     const char* name;

@@ -59,7 +59,8 @@ void check_choices(const Policy& policy)
         refuse("set_values is not supported yet", "It will come with the actions 'update' and 'files'.",
                ERRCODE_FEATURE_NOT_SUPPORTED);
     if (policy.archive_to)
-        refuse("archive_to is not supported yet", "It will come with the action 'archive'.", ERRCODE_FEATURE_NOT_SUPPORTED);
+        refuse("archive_to is not supported yet", "It will come with the action 'archive'.",
+               ERRCODE_FEATURE_NOT_SUPPORTED);
 }
 
 void check_numbers(const Policy& policy)
@@ -132,11 +133,12 @@ void check_age(const Policy& policy, bool look_at_rows)
 
 bool same_definition(const Policy& left, const Policy& right)
 {
-    return left.target == right.target && left.target_name == right.target_name && left.age_column == right.age_column &&
-           left.retain == right.retain && left.condition == right.condition && left.action == right.action &&
-           left.set_values == right.set_values && left.age_unit == right.age_unit && left.guard == right.guard &&
-           left.on_reference == right.on_reference && left.archive_to == right.archive_to &&
-           left.archive_retain == right.archive_retain && left.time_zone == right.time_zone;
+    return left.target == right.target && left.target_name == right.target_name &&
+           left.age_column == right.age_column && left.retain == right.retain && left.condition == right.condition &&
+           left.action == right.action && left.set_values == right.set_values && left.age_unit == right.age_unit &&
+           left.guard == right.guard && left.on_reference == right.on_reference &&
+           left.archive_to == right.archive_to && left.archive_retain == right.archive_retain &&
+           left.time_zone == right.time_zone;
 }
 
 void check_options(const Policy& policy)

@@ -5,8 +5,8 @@
 
 namespace pgcleanup {
 
-// Of two versions of a policy: whether they mean the same rows and the same fate of them, and differ at most in name, in when
-// and how it runs, or in what is said about it.
+// Of two versions of a policy: whether they mean the same rows and the same fate of them, and differ at most in name,
+// in when and how it runs, or in what is said about it.
 bool same_definition(const Policy& left, const Policy& right);
 
 // The rules that a policy can be judged by alone. Raise, with a hint.
@@ -29,8 +29,8 @@ struct TextOrigins {
     bool look_at_rows = true; // at the newest age, to check its unit
 };
 
-// Everything else: locks the target, checks that the current user may make a policy on it, that it is a fit target, its age
-// column and expressions, and replaces these by their canonical text. Returns the fingerprint.
+// Everything else: locks the target, checks that the current user may make a policy on it, that it is a fit target, its
+// age column and expressions, and replaces these by their canonical text. Returns the fingerprint.
 std::string check_and_bind(Policy& policy, const TextOrigins& origins);
 
 } // namespace pgcleanup

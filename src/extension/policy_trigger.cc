@@ -20,7 +20,8 @@ namespace {
 
 using pg::concat;
 
-// --- rows as policies --------------------------------------------------------------------------------------------------
+// --- rows as policies
+// --------------------------------------------------------------------------------------------------
 
 // A row of cleanup_policies. Language settings must be pinned while it is read.
 class Row {
@@ -116,7 +117,8 @@ HeapTuple with_changes(HeapTuple tuple, TupleDesc descriptor, const Policy& poli
     });
 }
 
-// --- before ------------------------------------------------------------------------------------------------------------
+// --- before
+// ------------------------------------------------------------------------------------------------------------
 
 void check_unchangeable(const Policy& before, const Policy& after)
 {
@@ -125,7 +127,8 @@ void check_unchangeable(const Policy& before, const Policy& after)
                    .message = "policy_id and created_by of a policy cannot be changed"});
 }
 
-TextOrigin origin_of(const std::optional<std::string>& before, const std::optional<std::string>& after, bool same_target)
+TextOrigin origin_of(const std::optional<std::string>& before, const std::optional<std::string>& after,
+                     bool same_target)
 {
     return before == after && same_target ? TextOrigin::canonical : TextOrigin::written;
 }
@@ -142,8 +145,9 @@ HeapTuple check_update(HeapTuple old_tuple, HeapTuple new_tuple, TupleDesc descr
         return new_tuple;
     check_declaration(after);
     if (!OidIsValid(after.target))
-        pg::raise({.sqlstate = ERRCODE_UNDEFINED_TABLE,
-                   .message = concat("the target ", after.target_name, " of policy \"", after.name, "\" is not there")});
+        pg::raise(
+            {.sqlstate = ERRCODE_UNDEFINED_TABLE,
+             .message = concat("the target ", after.target_name, " of policy \"", after.name, "\" is not there")});
     TextOrigins origins;
     origins.condition = origin_of(before.condition, after.condition, before.target == after.target);
     origins.guard = origin_of(before.guard, after.guard, true);
@@ -172,19 +176,18 @@ HeapTuple check_insert(HeapTuple tuple, TupleDesc descriptor)
     if (!OidIsValid(policy.target)) {
         check_may_restore(policy);
         pg::notice(NOTICE, {.sqlstate = ERRCODE_SUCCESSFUL_COMPLETION,
-                            .message = concat("policy \"", policy.name, "\" is unbound: its target ", policy.target_name,
-                                              " is not there")});
+                            .message = concat("policy \"", policy.name, "\" is unbound: its target ",
+                                              policy.target_name, " is not there")});
         return tuple;
     }
     check_target_ownership(policy.target, pg::current_identity().user);
     TextOrigins origins{TextOrigin::unknown, TextOrigin::unknown, false};
-    const std::optional<pg::PgError> error =
-        pg::try_in_subtransaction([&] { check_and_bind(policy, origins); });
+    const std::optional<pg::PgError> error = pg::try_in_subtransaction([&] { check_and_bind(policy, origins); });
     if (!error)
         return with_changes(tuple, descriptor, policy);
     pg::notice(WARNING, {.sqlstate = ERRCODE_WARNING,
-                         .message = concat("policy \"", policy.name, "\" is stored as it is, and is broken: ",
-                                           error->fields().message),
+                         .message = concat("policy \"", policy.name,
+                                           "\" is stored as it is, and is broken: ", error->fields().message),
                          .detail = error->fields().detail,
                          .hint = error->fields().hint});
     return tuple;
@@ -205,7 +208,8 @@ HeapTuple check_statement(const TriggerData& trigger)
     return result;
 }
 
-// --- after -------------------------------------------------------------------------------------------------------------
+// --- after
+// -------------------------------------------------------------------------------------------------------------
 
 Datum composite(HeapTuple tuple, TupleDesc descriptor)
 {
@@ -218,7 +222,8 @@ constexpr const char* changed_members =
     "LEFT JOIN jsonb_each(to_jsonb($2)) other USING (key) "
     "WHERE key <> 'changed_at' AND one.value IS DISTINCT FROM other.value";
 
-pg::Cell members(pg::Spi& spi, const pg::Extension& extension, const TriggerData& trigger, HeapTuple one, HeapTuple other)
+pg::Cell members(pg::Spi& spi, const pg::Extension& extension, const TriggerData& trigger, HeapTuple one,
+                 HeapTuple other)
 {
     TupleDesc descriptor = RelationGetDescr(trigger.tg_relation);
     pg::Parameters parameters;

@@ -10,9 +10,9 @@ constexpr const char* columns =
     "policy, target, age_column, retain, condition, action, set_values, age_unit, guard, on_reference, archive_to, "
     "archive_retain, batch_size, refuse_above_rows, refuse_above_fraction, time_zone, priority, enabled, description";
 // A target that is not there has no OID: then the row keeps what it knows of it.
-constexpr const char* values =
-    "$1, CASE WHEN $2 = 0 THEN target ELSE $2::oid::regclass::@extschema@.cleanup_target END, $3, $4::interval, $5, $6, "
-    "$7::jsonb, $8, $9, $10, $11, $12::interval, $13, $14, $15, $16, $17, $18, $19";
+constexpr const char* values = "$1, CASE WHEN $2 = 0 THEN target ELSE $2::oid::regclass::@extschema@.cleanup_target "
+                               "END, $3, $4::interval, $5, $6, "
+                               "$7::jsonb, $8, $9, $10, $11, $12::interval, $13, $14, $15, $16, $17, $18, $19";
 constexpr int next_value = 20;
 
 pg::Parameters values_of(const Policy& policy)
@@ -34,10 +34,7 @@ pg::Parameters values_of(const Policy& policy)
         .int8(policy.refuse_above_rows);
     parameters.value(FLOAT8OID, Float8GetDatum(policy.refuse_above_fraction.value_or(0)),
                      !policy.refuse_above_fraction.has_value());
-    return parameters.text(policy.time_zone)
-        .int4(policy.priority)
-        .boolean(policy.enabled)
-        .text(policy.description);
+    return parameters.text(policy.time_zone).int4(policy.priority).boolean(policy.enabled).text(policy.description);
 }
 
 [[noreturn]] void raise_taken(const std::string& name)
@@ -70,10 +67,10 @@ std::int64_t insert_policy(pg::Spi& spi, const pg::Extension& extension, const P
     const std::string creator = pg::role_name(actor);
     const PolicyWrite write(actor);
     const pg::AsExtensionOwner as_owner(extension);
-    const std::string sql =
-        pg::concat("INSERT INTO @extschema@.cleanup_policies (", columns, ", created_by) SELECT ", values, ", $", next_value,
-                   " FROM (SELECT NULL::@extschema@.cleanup_target AS target) nothing "
-                   "RETURNING policy_id, to_jsonb(cleanup_policies)::text");
+    const std::string sql = pg::concat("INSERT INTO @extschema@.cleanup_policies (", columns, ", created_by) SELECT ",
+                                       values, ", $", next_value,
+                                       " FROM (SELECT NULL::@extschema@.cleanup_target AS target) nothing "
+                                       "RETURNING policy_id, to_jsonb(cleanup_policies)::text");
     pg::Parameters parameters = values_of(policy);
     parameters.name(creator);
     const pg::Rows rows = run_unique(spi, pg::in_extension_schema(sql, extension), parameters, policy.name);
@@ -94,8 +91,8 @@ void update_policy(pg::Spi& spi, const pg::Extension& extension, const Policy& p
 {
     const PolicyWrite write(pg::current_identity().user);
     const pg::AsExtensionOwner as_owner(extension);
-    const std::string sql = pg::concat("UPDATE @extschema@.cleanup_policies SET (", columns, ", changed_at) = ROW(", values,
-                                       ", now()) WHERE policy_id = $", next_value);
+    const std::string sql = pg::concat("UPDATE @extschema@.cleanup_policies SET (", columns, ", changed_at) = ROW(",
+                                       values, ", now()) WHERE policy_id = $", next_value);
     pg::Parameters parameters = values_of(policy);
     parameters.int8(policy.id);
     run_unique(spi, pg::in_extension_schema(sql, extension), parameters, policy.name);
@@ -115,8 +112,9 @@ std::optional<Policy> lock_policy(pg::Spi& spi, const pg::Extension& extension, 
 {
     {
         const pg::AsExtensionOwner as_owner(extension);
-        spi.run(pg::in_extension_schema("SELECT FROM @extschema@.cleanup_policies WHERE policy = $1 FOR UPDATE", extension),
-                pg::Parameters().text(name));
+        spi.run(
+            pg::in_extension_schema("SELECT FROM @extschema@.cleanup_policies WHERE policy = $1 FOR UPDATE", extension),
+            pg::Parameters().text(name));
     }
     return find_policy(spi, extension, name);
 }

@@ -5,7 +5,8 @@
 
 namespace pgcleanup {
 
-// While it lives, changes of cleanup_policies are our own: checked already, and made for `actor`. The table's triggers ask.
+// While it lives, changes of cleanup_policies are our own: checked already, and made for `actor`. The table's triggers
+// ask.
 class PolicyWrite {
 public:
     explicit PolicyWrite(Oid actor) noexcept : previous_(std::exchange(current_actor, actor)) {}
@@ -35,6 +36,7 @@ void delete_policy(pg::Spi& spi, const pg::Extension& extension, const Policy& p
 std::optional<Policy> lock_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name);
 
 // Remembers what the policy refers to now.
-void write_binding(pg::Spi& spi, const pg::Extension& extension, std::int64_t policy_id, const std::string& fingerprint);
+void write_binding(pg::Spi& spi, const pg::Extension& extension, std::int64_t policy_id,
+                   const std::string& fingerprint);
 
 } // namespace pgcleanup

@@ -44,12 +44,13 @@ const IntegerSetting integer_settings[] = {
      "Code of a table's owner (triggers, functions) can swallow a cancel; it cannot swallow the end of its process.",
      &cancel_grace_ms, 0, one_hour_ms, PGC_SUSET, GUC_UNIT_MS},
     {"pg_cleanup.history_retain", "Sets how long finished runs and the audit are kept.",
-     "-1 keeps them for ever. What is removed stays in the sums of cleanup_stats, and leaves a row in the audit.", &history_retain_minutes, -1, INT_MAX, PGC_SIGHUP,
-     GUC_UNIT_MIN},
+     "-1 keeps them for ever. What is removed stays in the sums of cleanup_stats, and leaves a row in the audit.",
+     &history_retain_minutes, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
     {"pg_cleanup.large_table_rows", "Sets from how many rows on a missing index on the age is warned of.",
      "Compared with the planner's estimate of the target's rows.", &large_table_row_count, 0, INT_MAX, PGC_SUSET, 0},
     {"pg_cleanup.max_failing_rows", "Sets how many rows of a policy may fail in a run before the policy fails.",
-     "A row that a constraint or a trigger refuses is left behind and reported; more of them than this stop the policy.",
+     "A row that a constraint or a trigger refuses is left behind and reported; more of them than this stop the "
+     "policy.",
      &max_failing_row_count, 0, INT_MAX, PGC_SUSET, 0},
 };
 
@@ -64,14 +65,20 @@ void define_settings()
     });
 }
 
-std::chrono::milliseconds batch_target() { return std::chrono::milliseconds(batch_target_ms); }
+std::chrono::milliseconds batch_target()
+{
+    return std::chrono::milliseconds(batch_target_ms);
+}
 
 std::chrono::milliseconds lock_timeout()
 {
     return std::chrono::milliseconds(std::max(1, std::min(lock_timeout_ms, DeadlockTimeout / 2)));
 }
 
-std::chrono::milliseconds cancel_grace() { return std::chrono::milliseconds(cancel_grace_ms); }
+std::chrono::milliseconds cancel_grace()
+{
+    return std::chrono::milliseconds(cancel_grace_ms);
+}
 
 std::optional<std::chrono::minutes> history_retain()
 {
@@ -80,8 +87,14 @@ std::optional<std::chrono::minutes> history_retain()
     return std::chrono::minutes(history_retain_minutes);
 }
 
-std::int64_t large_table_rows() { return large_table_row_count; }
+std::int64_t large_table_rows()
+{
+    return large_table_row_count;
+}
 
-std::int64_t max_failing_rows() { return max_failing_row_count; }
+std::int64_t max_failing_rows()
+{
+    return max_failing_row_count;
+}
 
 } // namespace pgcleanup

@@ -28,14 +28,8 @@ ClassRow pg_class_row(Oid relation)
     if (!HeapTupleIsValid(tuple))
         return row;
     auto* form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-    row = {true,
-           form->relnamespace,
-           form->relowner,
-           form->relam,
-           form->relkind,
-           form->relpersistence,
-           form->relhasrules,
-           form->relrowsecurity && form->relforcerowsecurity};
+    row = {true,          form->relnamespace,   form->relowner,    form->relam,
+           form->relkind, form->relpersistence, form->relhasrules, form->relrowsecurity && form->relforcerowsecurity};
     ReleaseSysCache(tuple);
     return row;
 }
@@ -67,7 +61,8 @@ bool pg_may_bypass_row_security(Oid role)
 
 [[noreturn]] void raise_undefined(Oid relation)
 {
-    pg::raise({.sqlstate = ERRCODE_UNDEFINED_TABLE, .message = concat("relation with OID ", relation, " does not exist")});
+    pg::raise(
+        {.sqlstate = ERRCODE_UNDEFINED_TABLE, .message = concat("relation with OID ", relation, " does not exist")});
 }
 
 [[noreturn]] void refuse(Oid relation, std::string detail, std::string hint, int sqlstate = ERRCODE_WRONG_OBJECT_TYPE)

@@ -9,9 +9,9 @@ namespace pgcleanup {
 // undefined_table when it is not there (any more).
 void lock_target(Oid relation);
 
-// Raises, with a reason and a hint, unless it is a heap table, a partition, or a partitioned table all of whose partitions
-// are, and nothing about it makes deleting its rows mean something else: no catalog, temporary table, extension member,
-// DELETE rule, nor row security forced on its owner. Reads catalogs only.
+// Raises, with a reason and a hint, unless it is a heap table, a partition, or a partitioned table all of whose
+// partitions are, and nothing about it makes deleting its rows mean something else: no catalog, temporary table,
+// extension member, DELETE rule, nor row security forced on its owner. Reads catalogs only.
 void check_target(Oid relation);
 
 // Raises insufficient_privilege unless `role` is superuser, the owner, or a member of the owner.

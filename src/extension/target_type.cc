@@ -16,8 +16,8 @@ namespace {
 
 // The value as it is stored.
 struct StoredTarget {
-    Oid relation;   // InvalidOid: a name that has not been bound yet
-    Oid row_type;   // of the relation when it was bound: a later relation with the same OID has another
+    Oid relation; // InvalidOid: a name that has not been bound yet
+    Oid row_type; // of the relation when it was bound: a later relation with the same OID has another
     NameData schema;
     NameData name;
 };
@@ -72,7 +72,8 @@ StoredTarget* pg_target_in(const char* text)
 {
     List* names = textToQualifiedNameList(cstring_to_text(text));
     if (list_length(names) > 2)
-        ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("improper table name (too many dotted names): %s", text)));
+        ereport(ERROR,
+                (errcode(ERRCODE_SYNTAX_ERROR), errmsg("improper table name (too many dotted names): %s", text)));
     const char* name = strVal(llast(names));
     if (list_length(names) == 2) {
         const char* schema = strVal(linitial(names));
@@ -105,7 +106,10 @@ Oid pg_target_relation(const StoredTarget* value)
     return now.found && now.row_type == value->row_type ? value->relation : InvalidOid;
 }
 
-const StoredTarget* stored(Datum value) { return reinterpret_cast<const StoredTarget*>(DatumGetPointer(value)); }
+const StoredTarget* stored(Datum value)
+{
+    return reinterpret_cast<const StoredTarget*>(DatumGetPointer(value));
+}
 
 } // namespace
 
@@ -114,7 +118,10 @@ Oid target_relation(Datum target)
     return pg::pg_call([&] { return pg_target_relation(stored(target)); });
 }
 
-bool target_is_bound(Datum target) { return OidIsValid(stored(target)->relation); }
+bool target_is_bound(Datum target)
+{
+    return OidIsValid(stored(target)->relation);
+}
 
 Datum bound_target(Oid relation)
 {
@@ -133,14 +140,14 @@ using namespace pgcleanup;
 
 Datum cleanup_target_in(PG_FUNCTION_ARGS)
 {
-    return pg::pg_entry([&] { return pg::pg_call([&] { return PointerGetDatum(pg_target_in(PG_GETARG_CSTRING(0))); }); });
+    return pg::pg_entry(
+        [&] { return pg::pg_call([&] { return PointerGetDatum(pg_target_in(PG_GETARG_CSTRING(0))); }); });
 }
 
 Datum cleanup_target_out(PG_FUNCTION_ARGS)
 {
-    return pg::pg_entry([&] {
-        return pg::pg_call([&] { return CStringGetDatum(pg_target_out(stored(PG_GETARG_DATUM(0)))); });
-    });
+    return pg::pg_entry(
+        [&] { return pg::pg_call([&] { return CStringGetDatum(pg_target_out(stored(PG_GETARG_DATUM(0)))); }); });
 }
 
 Datum cleanup_target_to_regclass(PG_FUNCTION_ARGS)

@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::int64_t look_around_seconds = 3 * SECS_PER_DAY;
 
-// The instant of a naive timestamp as PostgreSQL reads it: the later one of two, and in a gap the later reading as well.
-// May longjmp.
+// The instant of a naive timestamp as PostgreSQL reads it: the later one of two, and in a gap the later reading as
+// well. May longjmp.
 TimestampTz pg_instant(Timestamp naive, pg_tz* zone)
 {
     pg_tm parts{};
@@ -19,8 +19,9 @@ TimestampTz pg_instant(Timestamp naive, pg_tz* zone)
     return naive + DetermineTimeZoneOffset(&parts, zone) * USECS_PER_SEC;
 }
 
-// Where the order of instants and of wall-clock times may part around `instant`: what the clock shows at that instant under
-// each offset in use nearby, and both faces of every change of the offset. Between two neighbours of these, both move alike.
+// Where the order of instants and of wall-clock times may part around `instant`: what the clock shows at that instant
+// under each offset in use nearby, and both faces of every change of the offset. Between two neighbours of these, both
+// move alike.
 std::vector<Timestamp> turning_points(TimestampTz instant, pg_tz* zone)
 {
     std::vector<Timestamp> points;
