@@ -29,7 +29,7 @@ void cleanup_check(FunctionCallInfo fcinfo)
     CheckReport report;
     check_server(spi, extension, report);
     check_policies(extension, policies, report);
-    check_targets(spi, policies, report);
+    check_targets(spi, extension, policies, report);
     for (const std::vector<pg::Cell>& row : report.rows())
         result.row(row);
 }

@@ -28,6 +28,7 @@ void check_server(pg::Spi& spi, const pg::Extension& extension, CheckReport& rep
 // Each policy: whether it can run, how its last run went, how far behind it is.
 void check_policies(const pg::Extension& extension, const std::vector<PolicyStats>& policies, CheckReport& report);
 // Each target: what makes cleaning it slow or risky.
-void check_targets(pg::Spi& spi, const std::vector<PolicyStats>& policies, CheckReport& report);
+void check_targets(pg::Spi& spi, const pg::Extension& extension, const std::vector<PolicyStats>& policies,
+                   CheckReport& report);
 
 } // namespace pgcleanup

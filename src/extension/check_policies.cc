@@ -1,5 +1,7 @@
 #include "extension/check.h"
 
+#include "pg/text.h"
+
 namespace pgcleanup {
 
 namespace {
@@ -17,7 +19,9 @@ void check_state(const pg::Extension& extension, const PolicyStats& stats, Check
     switch (stats.state.condition) {
     case PolicyCondition::broken:
         return report.add(status, "policy_state", pg::concat(about(stats), "broken: ", stats.state.reason),
-                          call_text(extension, "cleanup_alter_policy", stats.policy.name));
+                          pg::concat("Put the table's definition right, or declare what is meant now: SELECT ",
+                                     extension.schema_name, ".cleanup_alter_policy(",
+                                     pg::quote_literal(stats.policy.name), ", ...);"));
     case PolicyCondition::unbound:
         return report.add(status, "policy_state", pg::concat(about(stats), "unbound: ", stats.state.reason),
                           call_text(extension, "cleanup_drop_policy", stats.policy.name));

@@ -1,5 +1,6 @@
 #include "extension/oldest_row.h"
 
+#include "extension/brief_look.h"
 #include "extension/builtin_code.h"
 #include "extension/eligibility.h"
 #include "extension/index_probe.h"
@@ -189,12 +190,7 @@ std::optional<OldestRow> oldest_row(pg::Spi& spi, const Policy& policy)
     const Ownership ownership = ownership_of(policy.target);
     if (ownership.hides_rows)
         return std::nullopt;
-    const pg::SettingsScope settings;
-    settings.set("search_path", "pg_catalog, pg_temp");
-    settings.set(pg::language_settings());
-    settings.set("TimeZone", policy.time_zone);
-    settings.set("row_security", "off");
-    const pg::AsOwnerRestricted as_owner(ownership.owner);
+    const AsOwnerOf as_owner(policy, ownership.owner);
     if (!condition_is_harmless(policy))
         return std::nullopt;
     const Eligibility eligibility(policy, {.cutoff = far_future, .from = {}, .to = {}});

@@ -1,30 +1,16 @@
 #include "extension/stats.h"
 
+#include "extension/brief_look.h"
 #include "extension/eligibility.h"
 #include "extension/oldest_row.h"
 #include "extension/pause.h"
 #include "extension/table_facts.h"
 #include "pg/result_set.h"
-#include "pg/look.h"
 #include "pg/text.h"
 
 namespace pgcleanup {
 
 namespace {
-
-constexpr const char* longest_lock_wait = "100ms";
-
-// Looks at a table without keeping its lock, and without waiting for one that is locked exclusively. What fails (a policy
-// may be broken in any way) is left out: nothing here is worth an error in a monitoring query.
-template <class F>
-void look_briefly(F&& look)
-{
-    static_cast<void>(pg::look_and_let_go([&] {
-        const pg::SettingsScope settings;
-        settings.set("lock_timeout", longest_lock_wait);
-        look();
-    }));
-}
 
 std::int64_t total_bytes(Oid table)
 {
