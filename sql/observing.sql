@@ -2,7 +2,7 @@
 CREATE SCHEMA observing;
 SET search_path = observing, public;
 SET timezone = 'UTC';
-\set VERBOSITY default
+SET client_min_messages = warning; -- not that policies are not scheduled
 
 CREATE TABLE events (id bigint PRIMARY KEY, created_at timestamptz, keep boolean NOT NULL DEFAULT false);
 INSERT INTO events SELECT n, now() - n * interval '1 day' FROM generate_series(1, 100) n;
@@ -17,11 +17,11 @@ SELECT * FROM cleanup_stats('obs_evnts');
 CREATE VIEW stats AS
   SELECT policy, target, enabled, state, runs, rows, dependent_rows, row_bytes > 0 AS has_bytes, last_status, last_error,
     last_run_at IS NOT NULL AS has_run, round(extract(epoch FROM now() - oldest_row) / 86400) AS oldest_days,
-    date_trunc('day', overdue) AS overdue, table_rows, table_bytes > 0 AS has_size, as_of = now() AS is_current
+    date_trunc('day', overdue) AS overdue, table_bytes > 0 AS has_size, as_of = now() AS is_current
   FROM cleanup_stats('*') WHERE policy LIKE 'obs\_%' ORDER BY policy;
 \x on
 SELECT * FROM stats;
-SELECT files_deleted, files_pending, files_failed, file_bytes, next_run_at FROM cleanup_stats('obs_events');
+SELECT table_rows, files_deleted, files_pending, files_failed, file_bytes, next_run_at FROM cleanup_stats('obs_events');
 
 -- by run
 \x off
@@ -40,7 +40,7 @@ CREATE FUNCTION oldest(policy text) RETURNS text LANGUAGE sql AS $$
     || CASE WHEN as_of IS NULL THEN ', unknown' WHEN as_of = now() THEN ', now' ELSE ', earlier' END
   FROM cleanup_stats(policy)
 $$;
-INSERT INTO events VALUES (1001, NULL), (1002, '-infinity'), (1003, 'infinity'), (1004, now() - interval '90 days', true),
+INSERT INTO events VALUES (1001, NULL, false), (1002, '-infinity', false), (1003, 'infinity', false), (1004, now() - interval '90 days', true),
   (1005, now() - interval '80 days', true), (1006, now() - interval '40 days', false);
 SELECT oldest('obs_events');
 SELECT cleanup_alter_policy('obs_events', condition => 'NOT keep');
@@ -74,7 +74,7 @@ CREATE INDEX ON obs_ages (u);
 SELECT cleanup_add_policy('obs_age_d', 'obs_ages', 'd', '30 days'),
   cleanup_add_policy('obs_age_ts', 'obs_ages', 'ts', '30 days'), cleanup_add_policy('obs_age_s', 'obs_ages', 's', '30 days'),
   cleanup_add_policy('obs_age_us', 'obs_ages', 'us', '30 days', age_unit => 'us'),
-  cleanup_add_policy('obs_age_u', 'obs_ages', 'u', '30 days') \g (tuples_only=on format=unaligned) /dev/null
+  cleanup_add_policy('obs_age_u', 'obs_ages', 'u', '30 days') \g /dev/null
 SELECT policy, (date_trunc('day', now()) - oldest_row) AS oldest, as_of = now() AS is_current FROM cleanup_stats()
   WHERE policy LIKE 'obs\_age\_%' ORDER BY policy;
 
@@ -102,44 +102,45 @@ SELECT cleanup_pause(NULL);
 SELECT cleanup_pause(' ');
 SELECT cleanup_resume('not paused');
 SELECT cleanup_pause('restoring a backup');
-SELECT regexp_replace(SQLERRM, '', '') FROM (SELECT) s, LATERAL (SELECT '' AS sqlerrm) e WHERE false;
 \set VERBOSITY terse
 SELECT cleanup_pause('twice');
 \set VERBOSITY default
 SELECT policy, state FROM cleanup_stats('obs_events');
 SELECT check_name, status, regexp_replace(detail, 'since [^:]*[^ ]*:', 'since ...:') AS detail, hint
   FROM cleanup_check() WHERE check_name = 'pause';
+SELECT status, rows, message FROM cleanup_run('obs_events');
 SELECT cleanup_resume('');
 SELECT cleanup_resume('restored');
-SELECT reason, resume_reason, resumed_at > paused_at AS in_order FROM cleanup_pauses;
+SELECT reason, resume_reason, resumed_at > paused_at AS in_order FROM cleanup_pauses WHERE reason = 'restoring a backup';
 SELECT event, details->>'reason' AS reason, details->>'pause_reason' AS pause_reason FROM cleanup_audit
   WHERE event IN ('pause', 'resume') ORDER BY audit_id;
 
 -- progress, of runs that are and are not there
-INSERT INTO cleanup_runs (run_id, trigger, requested_by, started_at, status)
-  VALUES (900001, 'manual', 'me', now() - interval '1 hour', 'running');
+UPDATE cleanup_policies SET created_at = created_at - interval '2 years' WHERE policy = 'obs_events';
+INSERT INTO cleanup_runs (trigger, requested_by, started_at, status)
+  VALUES ('manual', 'me', now() - interval '1 hour', 'running') RETURNING run_id AS dead \gset
 INSERT INTO cleanup_run_targets (run_id, policy, table_name, kind, action, strategy, status, rows, batches, done_units,
     total_units, unit, waiting_for, started_at, updated_at)
-  VALUES (900001, 'obs_events', 'observing.events', 'target', 'delete', 'block', 'running', 3600, 36, 250, 1000, 'blocks',
+  VALUES (:dead, 'obs_events', 'observing.events', 'target', 'delete', 'block', 'running', 3600, 36, 250, 1000, 'blocks',
     'something', now() - interval '1 hour', now() - interval '30 minutes');
 SELECT policy, target, status, percent, rows, rows_per_second, eta, batches, waiting_for FROM cleanup_progress;
-SELECT cleanup_run_is_alive(900001);
+SELECT cleanup_run_is_alive(:dead);
 SELECT state, last_status, last_error, rows FROM cleanup_stats('obs_events');
-SELECT status, detail FROM cleanup_check() WHERE check_name = 'dead_runs';
+SELECT status, regexp_replace(detail, '\d+', 'N') AS detail FROM cleanup_check() WHERE check_name = 'dead_runs';
 -- the next run marks it
 SELECT status FROM cleanup_run('obs_events');
-SELECT status, message, finished_at = updated_at AS as_of_last_batch FROM cleanup_run_targets WHERE run_id = 900001;
-SELECT status, message, finished_at - started_at AS lasted FROM cleanup_runs WHERE run_id = 900001;
-SELECT event, rows, details FROM cleanup_audit WHERE run_id = 900001;
+SELECT status, message, finished_at = updated_at AS as_of_last_batch FROM cleanup_run_targets WHERE run_id = :dead;
+SELECT status, message, date_trunc('minute', finished_at - started_at) AS lasted FROM cleanup_runs WHERE run_id = :dead;
+SELECT event, rows, details FROM cleanup_audit WHERE run_id = :dead;
 SELECT * FROM cleanup_progress;
 SELECT rows FROM cleanup_stats('obs_events');
-SELECT status, detail FROM cleanup_check() WHERE check_name = 'dead_runs';
+SELECT status, regexp_replace(detail, '\d+', 'N') AS detail FROM cleanup_check() WHERE check_name = 'dead_runs';
 
 -- history: what is pruned stays in the sums
 SELECT runs, rows FROM cleanup_stats('obs_events');
+UPDATE cleanup_run_targets SET started_at = started_at - interval '1 year' WHERE policy = 'obs_events';
 UPDATE cleanup_runs SET started_at = started_at - interval '1 year', finished_at = finished_at - interval '1 year'
   WHERE run_id IN (SELECT run_id FROM cleanup_run_targets WHERE policy = 'obs_events');
-UPDATE cleanup_policies SET created_at = created_at - interval '2 years' WHERE policy = 'obs_events';
 UPDATE cleanup_audit SET at = at - interval '1 year' WHERE event IN ('pause', 'resume');
 SELECT status FROM cleanup_check() WHERE check_name = 'history';
 SELECT status FROM cleanup_run('obs_events');
@@ -166,4 +167,32 @@ SELECT state FROM cleanup_stats('obs_events');
 SELECT check_name, status, regexp_replace(detail, '\d\d:.* are', '... are') AS detail, hint FROM cleanup_check()
   WHERE detail LIKE '%obs\_events%';
 
+-- what makes cleaning a table slow or risky
+CREATE ROLE observing_other;
+CREATE TABLE slow (id int PRIMARY KEY, at timestamptz);
+INSERT INTO slow SELECT n, now() FROM generate_series(1, 1000) n;
+ANALYZE slow;
+CREATE TABLE child (id int, slow_id int REFERENCES slow ON DELETE CASCADE);
+CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
+ALTER FUNCTION theirs() OWNER TO observing_other;
+CREATE TRIGGER theirs BEFORE DELETE ON slow FOR EACH ROW EXECUTE FUNCTION theirs();
+SELECT cleanup_add_policy('obs_slow', 'slow', 'at', '30 days') > 0 AS added;
+SET pg_cleanup.large_table_rows = 1000;
+\x on
+SELECT * FROM cleanup_check() WHERE detail LIKE '%obs\_slow%' AND check_name <> 'last_run';
+\x off
+CREATE INDEX ON slow (at);
+CREATE INDEX ON child (slow_id);
+DROP TRIGGER theirs ON slow;
+SELECT * FROM cleanup_check() WHERE detail LIKE '%obs\_slow%' AND check_name <> 'last_run';
+
+-- unbound
+DROP TABLE slow CASCADE;
+SELECT policy, target, state, table_rows, table_bytes FROM cleanup_stats('obs_slow');
+SELECT check_name, status, detail, hint FROM cleanup_check() WHERE detail LIKE '%obs\_slow%';
+UPDATE cleanup_policies SET enabled = false WHERE policy = 'obs_slow';
+SELECT check_name, status FROM cleanup_check() WHERE detail LIKE '%obs\_slow%';
+
+SELECT cleanup_drop_policy(policy) FROM cleanup_policies WHERE policy LIKE 'obs\_%';
 DROP SCHEMA observing CASCADE;
+DROP ROLE observing_other;

@@ -24,10 +24,7 @@ SELECT is_empty($$
     AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')$$,
   'every type has a comment');
 
--- The functions of type cleanup_target must be there for all: whoever may read a policy's target needs its output.
-SELECT is_empty($$
-  SELECT signature FROM function
-  WHERE has_function_privilege('public', oid, 'EXECUTE') AND proname NOT LIKE 'cleanup\_target\_%'$$,
+SELECT is_empty($$SELECT signature FROM function WHERE has_function_privilege('public', oid, 'EXECUTE')$$,
   'no function is for everybody');
 SELECT is_empty($$
   SELECT name, a.privilege_type FROM relation, aclexplode(relacl) a WHERE a.grantee = 0$$,
