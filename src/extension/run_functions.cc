@@ -9,6 +9,7 @@
 #include "extension/settings.h"
 #include "extension/transaction_rules.h"
 #include "pg/lock_tag.h"
+#include "pg/look.h"
 #include "pg/result_set.h"
 #include "pg/subtransaction.h"
 #include "pg/text.h"
@@ -224,6 +225,15 @@ pg::Cell run_id_cell(std::int64_t run_id)
     return std::to_string(run_id);
 }
 
+// What the caller needs to know first is looked up without keeping a lock. He holds his transaction open until the run
+// is over: whoever changes the table or drops the extension would wait for him, the workers for that, and he for them.
+template <class F>
+void look(F&& work)
+{
+    if (const std::optional<pg::PgError> error = pg::look_and_let_go(std::forward<F>(work)))
+        throw *error;
+}
+
 void run(FunctionCallInfo fcinfo)
 {
     const pg::ResultSet results(fcinfo);
@@ -233,7 +243,8 @@ void run(FunctionCallInfo fcinfo)
     const pg::Extension extension = pg::extension();
     const Oid role = GetUserId();
     const TimestampTz start = pg::now();
-    const std::vector<Policy> policies = chosen_policies(arguments, extension, role);
+    std::vector<Policy> policies;
+    look([&] { policies = chosen_policies(arguments, extension, role); });
     if (policies.empty()) {
         pg::notice(NOTICE, {.message = "there is no enabled policy that you may run",
                             .hint = "Declare one with cleanup_add_policy."});
@@ -242,9 +253,11 @@ void run(FunctionCallInfo fcinfo)
     if (arguments.wait)
         check_waiting_transaction(tables_of(policies));
     if (arguments.policy != every_policy) {
-        check_named_policy(policies.front());
-        check_as_of(arguments, policies.front(), start);
-        cutoff_at(policies.front(), start, arguments.retain);
+        look([&] {
+            check_named_policy(policies.front());
+            check_as_of(arguments, policies.front(), start);
+            cutoff_at(policies.front(), start, arguments.retain);
+        });
     }
     const TaskRequest request = request_of(arguments, policies, role, start);
     if (arguments.wait) {
