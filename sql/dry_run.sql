@@ -54,6 +54,7 @@ CREATE ROLE dry_run_member;
 GRANT dry_run_owner TO dry_run_member;
 CREATE ROLE dry_run_other;
 GRANT USAGE ON SCHEMA dry_run TO dry_run_owner, dry_run_other;
+GRANT EXECUTE ON FUNCTION cleanup_dry_run TO dry_run_owner, dry_run_other;
 ALTER TABLE event OWNER TO dry_run_owner;
 SET ROLE dry_run_owner;
 SELECT policy, eligible_rows FROM cleanup_dry_run();
@@ -123,4 +124,5 @@ SELECT * FROM cleanup_dry_run('dr_old');
 
 SELECT count(cleanup_drop_policy(policy)) AS dropped FROM cleanup_policies WHERE policy LIKE 'dr\_%';
 DROP SCHEMA dry_run CASCADE;
+REVOKE ALL ON FUNCTION cleanup_dry_run FROM dry_run_owner, dry_run_other;
 DROP ROLE dry_run_owner, dry_run_member, dry_run_other;

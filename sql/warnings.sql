@@ -34,20 +34,17 @@ CREATE TABLE large (id int PRIMARY KEY, "When" timestamptz);
 INSERT INTO large SELECT g, now() FROM generate_series(1, 2000) g;
 ANALYZE large;
 SELECT cleanup_add_policy('wn_large', 'large', 'When', '1 day') \gset
-SET pg_cleanup.large_table_rows = 1000;
 SELECT * FROM warned;
-RESET pg_cleanup.large_table_rows;
-ALTER SYSTEM SET pg_cleanup.large_table_rows = 1000;
-SELECT pg_reload_conf();
-SELECT pg_sleep(0.2);
+-- The worker's setting counts, not the session's.
+SELECT format('ALTER DATABASE %I SET pg_cleanup.large_table_rows = 1000', current_database()) AS set, format('ALTER DATABASE %I RESET pg_cleanup.large_table_rows', current_database()) AS reset \gset
+:set;
 SELECT * FROM warned;
 CREATE INDEX partial ON large ("When") WHERE id > 1000;
 SELECT * FROM warned;
 DROP INDEX partial;
 CREATE INDEX ON large USING brin ("When");
 SELECT * FROM warned;
-ALTER SYSTEM RESET pg_cleanup.large_table_rows;
-SELECT pg_reload_conf();
+:reset;
 SELECT cleanup_drop_policy('wn_large') \gset
 
 -- Referencing columns without an index.

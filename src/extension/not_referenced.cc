@@ -97,7 +97,7 @@ std::vector<Oid> dependents_of(Oid relation)
     std::vector<Oid> dependents;
     const auto add = [&](Oid table) {
         for (const Oid leaf : leaves_of(table))
-            if (leaf != relation && std::ranges::find(dependents, leaf) == dependents.end())
+            if (std::ranges::find(dependents, leaf) == dependents.end())
                 dependents.push_back(leaf);
     };
     for (const CascadeTable& table : cascade_from(relation, std::nullopt).tables)

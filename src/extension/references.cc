@@ -8,11 +8,11 @@ namespace pgcleanup {
 
 namespace {
 
-// Whether every table that holds rows of the referencing table has a usable index that leads with the referencing
-// columns. By name, as column numbers differ between partitions. A partial index serves when it only leaves out NULLs,
-// which no reference looks for.
-constexpr std::string_view indexed_sql = R"(
-(SELECT bool_and(EXISTS (
+// The tables that hold rows of the referencing table and have no usable index that leads with the referencing columns. By
+// name, as column numbers differ between partitions. A partial index serves when it only leaves out NULLs, which no
+// reference looks for.
+constexpr std::string_view unindexed_sql = R"(
+(SELECT string_agg(leaf.relid::oid::text, ',' ORDER BY leaf.relid) FILTER (WHERE NOT EXISTS (
    SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am am ON am.oid = x.relam
    WHERE i.indrelid = leaf.relid AND i.indisvalid AND i.indislive AND am.amname NOT IN ('brin', 'gin')
      AND (i.indpred IS NULL OR EXISTS (
@@ -38,7 +38,7 @@ SELECT c.oid, (WITH RECURSIVE up (name, parent) AS (SELECT c.conname, c.conparen
                  UNION ALL SELECT p.conname, p.conparentid FROM up JOIN pg_constraint p ON p.oid = up.parent)
                SELECT up.name FROM up WHERE up.parent = 0), c.conrelid, r.relowner, r.relkind = 'p', c.confrelid, t.relkind = 'p', c.confdeltype::text,
        quote_ident(ra.attname), quote_ident(ta.attname), k.referencing, k.referenced, k.operator, )",
-                      indexed_sql, R"(
+                      unindexed_sql, R"(
 FROM pg_constraint c
   JOIN pg_class r ON r.oid = c.conrelid
   JOIN pg_class t ON t.oid = c.confrelid
@@ -62,6 +62,19 @@ pg::Rows read_keys(Oid relation)
 
 Oid to_oid(const pg::Cell& cell) { return static_cast<Oid>(pg::to_int64(cell)); }
 
+// "1,2,3", or nothing.
+std::vector<Oid> to_oids(const pg::Cell& cell)
+{
+    std::vector<Oid> oids;
+    const std::string list = cell.value_or("");
+    for (std::size_t begin = 0; begin < list.size();) {
+        const std::size_t end = std::min(list.find(',', begin), list.size());
+        oids.push_back(to_oid(list.substr(begin, end - begin)));
+        begin = end + 1;
+    }
+    return oids;
+}
+
 ForeignKey new_key(const std::vector<pg::Cell>& row)
 {
     ForeignKey key;
@@ -75,7 +88,7 @@ ForeignKey new_key(const std::vector<pg::Cell>& row)
     key.referenced_name = pg::relation_name(key.referenced);
     key.referenced_partitioned = pg::to_bool(row[6]);
     key.on_delete = pg::to_text(row[7]).at(0);
-    key.indexed = pg::to_bool(row[13]);
+    key.unindexed = to_oids(row[13]);
     key.referencing_rows = static_cast<std::int64_t>(estimated_rows(key.referencing));
     return key;
 }

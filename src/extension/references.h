@@ -21,7 +21,8 @@ struct ForeignKey {
     std::vector<AttrNumber> referenced_attributes;
     std::vector<Oid> equality_operators; // referenced = referencing, per column
     char on_delete = 'a';                // a: NO ACTION, r: RESTRICT, c: CASCADE, n: SET NULL, d: SET DEFAULT
-    bool indexed = false;                // the referencing columns lead a usable index, in every partition
+    // The leaf tables of the referencing side without a usable index that the referencing columns lead.
+    std::vector<Oid> unindexed;
     std::int64_t referencing_rows = 0;   // the planner's estimate
 
     bool blocks() const noexcept { return on_delete == 'a' || on_delete == 'r'; }
@@ -61,7 +62,7 @@ std::string same_row(std::string_view left, std::string_view right);
 std::string not_referenced_test(Oid relation, Oid owner);
 
 // The tables that deletions from `relation` reach by CASCADE, SET NULL or SET DEFAULT, at any depth: leaf partitions in
-// place of partitioned tables, without `relation` itself.
+// place of partitioned tables, each once; `relation` itself only when its rows reach others of its own.
 std::vector<Oid> dependents_of(Oid relation);
 
 } // namespace pgcleanup

@@ -85,6 +85,14 @@ void warn_of_publication(Oid table, CmdType command, Warnings& list)
     }
 }
 
+std::string way_to_read(const ForeignKey& key, Oid owner, const std::string& reader)
+{
+    const bool granted =
+        pg::pg_call([&] { return pg_class_aclcheck(key.referencing, owner, ACL_SELECT) == ACLCHECK_OK; });
+    return granted ? "Its row security, or a missing USAGE of its schema, is in the way."
+                   : concat("To allow it: GRANT SELECT ON ", key.referencing_name, " TO ", reader, ";");
+}
+
 void warn_of_unread_table(const ForeignKey& key, Oid owner, Warnings& list)
 {
     const std::string reader = pg::quote_identifier(pg::role_name(owner));
@@ -92,7 +100,7 @@ void warn_of_unread_table(const ForeignKey& key, Oid owner, Warnings& list)
                           "), but ", reader, " may not read it: ",
                           key.blocks() ? "rows that it blocks are not counted, and fail one by one in a run"
                                        : "rows of it that go along are not counted",
-                          ". To let him: GRANT SELECT ON ", key.referencing_name, " TO ", reader, ";"));
+                          ". ", way_to_read(key, owner, reader)));
 }
 
 } // namespace
@@ -119,11 +127,11 @@ void warn_of_missing_age_index(pg::Spi& spi, const DryRunFacts& facts, Warnings&
 void warn_of_unindexed_references(const DryRunFacts& facts, Warnings& list)
 {
     for (const ForeignKey* key : keys_met(facts))
-        if (!key->indexed)
+        if (!key->unindexed.empty())
             list.push_back(concat(key->referencing_name, " (", about_rows(static_cast<double>(key->referencing_rows)),
                                   ") references ", key->referenced_name, " (", key->name,
                                   ") without an index: each deleted row reads all of it. ",
-                                  create_index_statements(leaves_of(key->referencing), joined(key->referencing_columns))));
+                                  create_index_statements(key->unindexed, joined(key->referencing_columns))));
 }
 
 void warn_of_unlogged(const DryRunFacts& facts, Warnings& list)
