@@ -8,7 +8,7 @@ import pytest
 from pgserver import SOAK
 from surface import Cleanup
 
-ROUNDS = 600 if SOAK else 25
+ROUNDS = 600 if SOAK else 12
 COLUMNS = ("f0", "f1", "f2")
 ACTIONS = ("NO ACTION", "NO ACTION", "CASCADE", "CASCADE", "CASCADE", "SET NULL", "SET DEFAULT")
 KEPT = 5  # a row that is never due and references nothing, so that SET DEFAULT has something to point to
