@@ -48,6 +48,30 @@ BackgroundWorker describe(WorkerKind kind, dsm_handle channel, const std::string
                .hint = "Wait until other workers end, or increase max_worker_processes and restart the server."});
 }
 
+void pg_terminate_worker(int /*code*/, Datum handle)
+{
+    TerminateBackgroundWorker(reinterpret_cast<BackgroundWorkerHandle*>(DatumGetPointer(handle)));
+}
+
+// Terminates the worker when this process ends by FATAL, which runs no destructors; without it the worker would notice
+// only when it has something to say.
+class EndsWithThisProcess {
+public:
+    explicit EndsWithThisProcess(const Worker& worker) : handle_(PointerGetDatum(worker.handle()))
+    {
+        pg_call([this] { before_shmem_exit(pg_terminate_worker, handle_); });
+    }
+    ~EndsWithThisProcess()
+    {
+        pg::pg_cleanup_call([this] { cancel_before_shmem_exit(pg_terminate_worker, handle_); });
+    }
+    EndsWithThisProcess(const EndsWithThisProcess&) = delete;
+    EndsWithThisProcess& operator=(const EndsWithThisProcess&) = delete;
+
+private:
+    Datum handle_;
+};
+
 } // namespace
 
 Worker Worker::start(WorkerKind kind, const TaskRequest& request, const std::string& label)
@@ -112,6 +136,7 @@ void run_task_in_worker(const TaskRequest& request, const std::function<void(con
     complete.connection = connection_for(request.owner);
     Worker worker = Worker::start(WorkerKind::owner, complete,
                                   request.kind == TaskKind::preview ? "pg_cleanup preview" : "pg_cleanup dry run");
+    const EndsWithThisProcess ending(worker);
     for (;;) {
         bool closed = false;
         const std::optional<Message> message = worker.channel().receive(closed);

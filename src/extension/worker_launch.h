@@ -21,6 +21,7 @@ public:
     Worker& operator=(Worker&&) = delete;
 
     TaskChannel& channel() noexcept { return channel_; }
+    BackgroundWorkerHandle* handle() const noexcept { return handle_; }
     bool is_running() const;
     // Asks for an end at the next batch, and interrupts the statement that runs now.
     void cancel() const;
