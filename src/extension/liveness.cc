@@ -67,7 +67,8 @@ Liveness run_liveness(const pg::Extension& extension, std::int64_t run_id)
     if (pg::pg_call([] { return RecoveryInProgress(); }))
         return Liveness::unknown;
     const pg::LockTag tag(pg::lock_anchor(extension.schema), pg::LockKind::run_alive, static_cast<std::uint32_t>(run_id));
-    return tag.is_held_elsewhere(ExclusiveLock) ? Liveness::alive : Liveness::dead;
+    // RowExclusiveLock conflicts with the ShareLock of the run's process, and not with itself.
+    return tag.is_held_elsewhere(RowExclusiveLock) ? Liveness::alive : Liveness::dead;
 }
 
 std::vector<std::int64_t> find_dead_runs(pg::Spi& spi, const pg::Extension& extension)

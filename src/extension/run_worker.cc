@@ -1,6 +1,8 @@
 // The worker that coordinates a run: connected as the bootstrap superuser, it runs constant SQL only.
 #include "extension/run_coordinator.h"
 
+#include "pg/lock_tag.h"
+
 extern "C" {
 PGDLLEXPORT void pg_cleanup_run_worker(Datum channel);
 }
@@ -31,6 +33,7 @@ void run_worker(dsm_handle handle)
         pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
         BackgroundWorkerUnblockSignals();
     });
+    pg::release_session_locks_at_exit();
     const TaskChannel channel = TaskChannel::attach(handle);
     connect(channel.state().request);
     pg_call([] { pgstat_report_activity(STATE_RUNNING, "pg_cleanup run: starting"); });

@@ -19,11 +19,17 @@ void LockTag::unlock(LOCKMODE mode, bool for_session) const
 
 bool LockTag::is_held_elsewhere(LOCKMODE mode) const
 {
-    return pg_call([&] {
-        int count = 0;
-        GetLockConflicts(&tag_, mode, &count);
-        return count > 0;
-    });
+    // Not GetLockConflicts(): it leaves out holders of session locks that are in no transaction right now (lock.c).
+    if (!try_lock(mode, false))
+        return true;
+    unlock(mode, false);
+    return false;
+}
+
+void release_session_locks_at_exit()
+{
+    // An abort would release them, but a process that is in no transaction aborts none (postinit.c, ShutdownPostgres).
+    pg_call([] { before_shmem_exit([](int /*code*/, Datum) { LockReleaseAll(DEFAULT_LOCKMETHOD, true); }, 0); });
 }
 
 Oid lock_anchor(Oid extension_schema)
