@@ -4,6 +4,7 @@
 #include "extension/eligibility.h"
 #include "extension/target.h"
 #include "extension/task_caller.h"
+#include "pg/look.h"
 #include "pg/result_set.h"
 #include "pg/text.h"
 
@@ -40,26 +41,39 @@ void check_transaction(const char* function)
                .hint = "Commit first."});
 }
 
-Policy named_policy(const std::string& name)
+// Looks up policies as the extension's owner, and keeps no lock: whoever drops the extension would wait for this
+// transaction, the worker for that, and this session for the worker.
+void look_up(const std::function<void(pg::Spi& spi, const pg::Extension& extension, Oid role)>& work)
 {
     const pg::Extension extension = pg::extension();
     const Oid role = GetUserId();
-    const pg::AsExtensionOwner bookkeeping(extension);
-    pg::Spi spi;
-    std::optional<Policy> policy = find_policy(spi, extension, name);
-    if (!policy || !may_manage(*policy, role))
-        raise_unknown_policy(spi, extension, name, role);
+    const std::optional<pg::PgError> error = pg::look_and_let_go([&] {
+        const pg::AsExtensionOwner bookkeeping(extension);
+        pg::Spi spi;
+        work(spi, extension, role);
+    });
+    if (error)
+        throw *error;
+}
+
+Policy named_policy(const std::string& name)
+{
+    std::optional<Policy> policy;
+    look_up([&](pg::Spi& spi, const pg::Extension& extension, Oid role) {
+        policy = find_policy(spi, extension, name);
+        if (!policy || !may_manage(*policy, role))
+            raise_unknown_policy(spi, extension, name, role);
+    });
     return *std::move(policy);
 }
 
 std::vector<Policy> enabled_policies()
 {
-    const pg::Extension extension = pg::extension();
-    const Oid role = GetUserId();
-    const pg::AsExtensionOwner bookkeeping(extension);
-    pg::Spi spi;
-    std::vector<Policy> policies = all_policies(spi, extension);
-    std::erase_if(policies, [&](const Policy& policy) { return !policy.enabled || !may_manage(policy, role); });
+    std::vector<Policy> policies;
+    look_up([&](pg::Spi& spi, const pg::Extension& extension, Oid role) {
+        policies = all_policies(spi, extension);
+        std::erase_if(policies, [&](const Policy& policy) { return !policy.enabled || !may_manage(policy, role); });
+    });
     return policies;
 }
 

@@ -124,3 +124,18 @@ def test_lock_on_the_target_is_not_waited_for_long(shared_server, db):
     holder.close()
     assert cleanup.dry_run("old").eligible_rows == 3
     cleanup.close()
+
+
+def test_dropping_the_extension_waits_for_no_caller(slow):
+    call = Background(slow.dry_run, "old")
+    other = Cleanup(slow.server, slow.dbname)
+    other.wait_until("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND backend_type LIKE 'pg_cleanup%')")
+    locks = other.rows("SELECT l.relation::regclass::text, a.backend_type FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+                       " WHERE l.locktype = 'relation' AND l.relation >= 16384 AND a.backend_type = 'client backend'"
+                       " AND pid <> pg_backend_pid()")
+    assert locks == []
+    other.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%%cleanup_dry_run%%'"
+              " AND backend_type = 'client backend' AND pid <> pg_backend_pid()")
+    with pytest.raises(psycopg2.errors.QueryCanceled):
+        call.result()
+    other.close()
