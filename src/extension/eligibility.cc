@@ -125,10 +125,14 @@ void Eligibility::set_naive_bounds(const AgeWindow& window, TimestampTz before)
         upper_.number = date_upper_bound(before, zone);
         lower_.number = window.from ? date_lower_bound(*window.from, zone) : DATEVAL_NOBEGIN;
         return;
-    case AgeKind::timestamp:
-        upper_.number = naive_upper_bound(before, zone);
-        lower_.number = window.from ? naive_lower_bound(*window.from, zone) : DT_NOBEGIN;
+    case AgeKind::timestamp: {
+        const NaiveRange range = naive_range(window.from, before, zone);
+        upper_.number = range.upper;
+        lower_.number = range.lower;
+        for (const auto& [first, end] : range.holes)
+            holes_.push_back({Bound{first, {}}, Bound{end, {}}});
         return;
+    }
     default:
         upper_.number = before;
         lower_.number = window.from.value_or(DT_NOBEGIN);
@@ -176,7 +180,7 @@ Oid Eligibility::age_type() const noexcept
 
 int Eligibility::parameter_count() const noexcept
 {
-    return column_ ? 2 : 0;
+    return column_ ? 2 + 2 * static_cast<int>(holes_.size()) : 0;
 }
 
 void Eligibility::add(pg::Parameters& parameters, const Bound& bound) const
@@ -206,6 +210,10 @@ void Eligibility::add_parameters(pg::Parameters& parameters) const
         return;
     add(parameters, upper_);
     add(parameters, lower_);
+    for (const auto& [first, end] : holes_) {
+        add(parameters, first);
+        add(parameters, end);
+    }
 }
 
 std::string Eligibility::age_test(int first) const
@@ -215,6 +223,9 @@ std::string Eligibility::age_test(int first) const
     const std::string column = concat("target.", *column_);
     std::string test = concat(column, " OPERATOR(pg_catalog.<) $", first, " AND ", column, " OPERATOR(pg_catalog.",
                               lower_is_inclusive_ ? ">=" : ">", ") $", first + 1);
+    for (int next = first + 2; next < first + parameter_count(); next += 2)
+        test += concat(" AND (", column, " OPERATOR(pg_catalog.<) $", next, " OR ", column,
+                       " OPERATOR(pg_catalog.>=) $", next + 1, ")");
     if (kind_ == AgeKind::uuid)
         test += concat(" AND ", uuid7_test(column));
     return test;

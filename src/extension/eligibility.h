@@ -63,7 +63,8 @@ private:
     std::string time_zone_;
     std::string condition_;
     Bound lower_;
-    Bound upper_; // exclusive
+    Bound upper_;                                // exclusive
+    std::vector<std::pair<Bound, Bound>> holes_; // between them, lower inclusive
     bool lower_is_inclusive_ = false;
 };
 

@@ -44,10 +44,24 @@ std::vector<Timestamp> turning_points(TimestampTz instant, pg_tz* zone)
     }
 }
 
-std::int64_t floor_days(Timestamp naive)
+TimestampTz instant_of(Timestamp naive, pg_tz* zone)
 {
-    const std::int64_t days = naive / USECS_PER_DAY;
-    return naive % USECS_PER_DAY < 0 ? days - 1 : days;
+    return pg::pg_call([&] { return pg_instant(naive, zone); });
+}
+
+// More than any zone is from UTC, and any clock was ever turned.
+constexpr DateADT margin_days = 3;
+
+// The day in UTC, rounded toward the past.
+DateADT day_of(TimestampTz instant)
+{
+    const std::int64_t days = instant / USECS_PER_DAY;
+    return static_cast<DateADT>(instant % USECS_PER_DAY < 0 ? days - 1 : days);
+}
+
+TimestampTz midnight(DateADT day, pg_tz* zone)
+{
+    return instant_of(day * USECS_PER_DAY, zone);
 }
 
 } // namespace
@@ -62,37 +76,53 @@ pg_tz* find_time_zone(const std::string& name)
     return zone;
 }
 
-Timestamp naive_upper_bound(TimestampTz cutoff, pg_tz* zone)
+NaiveRange naive_range(std::optional<TimestampTz> from, TimestampTz before, pg_tz* zone)
 {
-    std::optional<Timestamp> bound;
-    for (const Timestamp point : turning_points(cutoff, zone)) {
-        const bool is_young = pg::pg_call([&] { return pg_instant(point, zone); }) >= cutoff;
-        if (is_young && (!bound || point < *bound))
-            bound = point;
+    std::vector<Timestamp> points = turning_points(before, zone);
+    if (from) {
+        const std::vector<Timestamp> more = turning_points(*from, zone);
+        points.insert(points.end(), more.begin(), more.end());
     }
-    return bound.value();
-}
-
-Timestamp naive_lower_bound(TimestampTz from, pg_tz* zone)
-{
-    std::optional<Timestamp> bound;
-    for (const Timestamp point : turning_points(from, zone)) {
-        const bool below_is_old = pg::pg_call([&] { return pg_instant(point - 1, zone); }) < from;
-        if (below_is_old && (!bound || point > *bound))
-            bound = point;
+    std::sort(points.begin(), points.end());
+    const auto belongs = [&](Timestamp point) {
+        const TimestampTz instant = instant_of(point, zone);
+        return instant < before && (!from || instant >= *from);
+    };
+    // From each point to the next all belong, or none; below the first all do if nothing bounds them, above the last
+    // none.
+    NaiveRange range;
+    bool inside = !from.has_value();
+    bool found = inside; // something that belongs, so far
+    for (const Timestamp point : points) {
+        const bool was_inside = std::exchange(inside, belongs(point));
+        if (was_inside && !inside)
+            range.upper = point;
+        if (!was_inside && inside) {
+            if (found)
+                range.holes.emplace_back(range.upper, point);
+            else
+                range.lower = point;
+            found = true;
+        }
     }
-    return bound.value();
+    return range;
 }
 
 DateADT date_upper_bound(TimestampTz cutoff, pg_tz* zone)
 {
     // A day is past when the midnight that ends it is at or before the cutoff.
-    return static_cast<DateADT>(floor_days(naive_upper_bound(cutoff + 1, zone) - 1));
+    DateADT day = day_of(cutoff) + margin_days;
+    while (midnight(day, zone) > cutoff)
+        --day;
+    return day;
 }
 
 DateADT date_lower_bound(TimestampTz from, pg_tz* zone)
 {
-    return static_cast<DateADT>(floor_days(naive_lower_bound(from, zone) - 1) + 1);
+    DateADT day = day_of(from) - margin_days;
+    while (midnight(day, zone) < from)
+        ++day;
+    return day;
 }
 
 } // namespace pgcleanup
