@@ -2,6 +2,7 @@
 
 #include "extension/policy_state.h"
 #include "extension/references.h"
+#include "pg/latest_snapshot.h"
 #include "pg/text.h"
 
 extern "C" {
@@ -71,16 +72,32 @@ BatchRunner::BatchRunner(const RunContext& context, LeafStatements& statements)
 {
 }
 
-void BatchRunner::check_definition(OwnerTransaction& /*transaction*/) const
+void BatchRunner::enter(OwnerTransaction& /*transaction*/, LOCKMODE lock)
 {
+    // Locking first makes every change of a definition that is committed by now known to the check.
+    pg_call([&] { LockRelationOid(statements_.leaf(), lock); });
     if (!context_.watch.changed())
         return;
-    statements_.forget();
+    try {
+        check_definition();
+    } catch (...) {
+        context_.watch.suspect(); // not over: a lock timeout, say
+        throw;
+    }
+}
+
+void BatchRunner::check_definition()
+{
+    // The transaction's own snapshot may be older than what we waited for when we took the lock.
+    const pg::LatestSnapshot snapshot;
     const PolicyState state = policy_state(context_.policy, true);
     if (state.condition != PolicyCondition::ready)
         throw RunStopped{"failed", concat("the policy is ", state_name(state.condition), ": ", state.reason)};
     if (fingerprint(context_.policy) != context_.fingerprint)
         throw RunStopped{"failed", "the policy is broken: what it refers to was changed during the run"};
+    statements_.renew();
+    dependents_ = tables_to_count(statements_.leaf());
+    rows_can_stay_ = statements_.has_blockers() || has_row_delete_trigger(statements_.leaf());
 }
 
 std::vector<DependentChange> BatchRunner::dependent_counts() const
@@ -111,9 +128,7 @@ BatchResult BatchRunner::attempt(const WorkUnit& unit, BatchMode mode, std::int6
     try {
         OwnerTransaction transaction(context_.session, context_.lock_timeout);
         context_.record.check_control();
-        // Locking first makes every change of a definition that is committed by now known to the check.
-        pg_call([this] { LockRelationOid(statements_.leaf(), RowExclusiveLock); });
-        check_definition(transaction);
+        enter(transaction, RowExclusiveLock);
 
         const std::vector<DependentChange> before = dependent_counts();
         const std::int64_t deleted_before = count_of(pg_stat_get_xact_tuples_deleted, statements_.leaf());

@@ -41,11 +41,14 @@ class BatchRunner {
 public:
     BatchRunner(const RunContext& context, LeafStatements& statements);
 
+    // Locks the leaf table for the rest of the transaction, by its OID, and then makes sure that everything still means
+    // what it meant when the run began: throws RunStopped otherwise. First in every transaction that names the table.
+    void enter(OwnerTransaction& transaction, LOCKMODE lock);
     // Carries out one batch and commits it. Throws PgError with nothing done, or RunStopped.
     BatchResult attempt(const WorkUnit& unit, BatchMode mode, std::int64_t done_units);
 
 private:
-    void check_definition(OwnerTransaction& transaction) const;
+    void check_definition();
     std::vector<DependentChange> dependent_counts() const;
     std::int64_t remove(const WorkUnit& unit, BatchMode mode, BatchResult& result);
 

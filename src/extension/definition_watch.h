@@ -12,6 +12,8 @@ public:
     // True when a relation, function, operator or type may have changed since the last call. Messages arrive when locks
     // are taken: ask after locking the target.
     bool changed() noexcept { return std::exchange(*changed_, false); }
+    // Makes changed() true once more: what it said could not be looked into.
+    void suspect() noexcept { *changed_ = true; }
 
 private:
     bool* changed_; // lives as long as the process: the callbacks point to it

@@ -27,6 +27,8 @@ constexpr milliseconds lock_pause{100};
 constexpr milliseconds longest_lock_pause{2000};
 // A chain of rows of one table that reference each other goes from its end, one link a pass.
 constexpr int most_passes = 64;
+// How often a table may be rewritten under a run.
+constexpr int most_rewrites = 8;
 
 microseconds target_duration(const TaskRequest& request)
 {
@@ -71,21 +73,54 @@ void LeafRun::check_bounds() const
 
 void LeafRun::walk(Strategy strategy)
 {
-    if (strategy == Strategy::index)
-        walk_index();
-    else
-        walk_blocks();
+    Oid file = current_file();
+    for (int rewrites = 0; rewrites < most_rewrites; ++rewrites) {
+        if (strategy == Strategy::index)
+            walk_index();
+        else
+            walk_blocks();
+        const Oid walked = std::exchange(file, current_file());
+        if (file == walked)
+            return;
+        // The rows have moved, into blocks that were visited before, too.
+        leftovers_ = LeafLeftovers();
+        strategy = Strategy::block;
+    }
+    throw RunStopped{"partial", "stopped: the table was rewritten again and again during the run"};
+}
+
+template <class F>
+auto LeafRun::look(F&& read)
+{
+    core::Backoff backoff(lock_pause, longest_lock_pause, lock_attempts);
+    for (;;) {
+        try {
+            OwnerTransaction transaction(context_.session, context_.lock_timeout);
+            batches_.enter(transaction, AccessShareLock);
+            auto result = read();
+            transaction.commit();
+            return result;
+        } catch (const pg::PgError& error) {
+            if (classify(error) != BatchFailure::lock)
+                throw;
+        }
+        const std::optional<milliseconds> pause = backoff.next();
+        if (!pause)
+            throw RunStopped{"partial", concat("stopped: table ", context_.policy.target_name, " stayed locked")};
+        pg::wait_for_latch(*pause);
+        check_bounds();
+    }
+}
+
+Oid LeafRun::current_file()
+{
+    return look([this] { return heap_file(leaf_); });
 }
 
 void LeafRun::walk_blocks()
 {
     // Rows that are appended from now on are younger than the cutoff.
-    const std::uint32_t end = [this] {
-        OwnerTransaction transaction(context_.session, context_.lock_timeout);
-        const std::uint32_t blocks = block_count(leaf_);
-        transaction.commit();
-        return blocks;
-    }();
+    const std::uint32_t end = look([this] { return block_count(leaf_); });
     core::BatchSizer sizer(target_duration(context_.request), first_blocks, 1, most_blocks);
     for (std::uint32_t begin = 0; begin < end;) {
         check_bounds();
@@ -108,12 +143,7 @@ void LeafRun::walk_index()
     IndexChunks chunks(eligibility_, leaf_);
     for (;;) {
         check_bounds();
-        std::optional<RowIds> chunk;
-        {
-            OwnerTransaction transaction(context_.session, context_.lock_timeout);
-            chunk = chunks.next();
-            transaction.commit();
-        }
+        const std::optional<RowIds> chunk = look([&] { return chunks.next(); });
         if (!chunk) {
             walk_blocks();
             return;
@@ -238,14 +268,10 @@ std::vector<std::string> LeafRun::sample(const RowIds& rows)
 {
     if (rows.empty())
         return {};
-    OwnerTransaction transaction(context_.session, context_.lock_timeout);
-    std::vector<std::string> keys;
-    {
+    return look([&] {
         pg::Spi spi;
-        keys = statements_.sample_rows(spi, rows);
-    }
-    transaction.commit();
-    return keys;
+        return statements_.sample_rows(spi, rows);
+    });
 }
 
 std::optional<pg::PgError> LeafRun::try_batch(const WorkUnit& unit, BatchMode mode, std::int64_t done_units)
@@ -285,13 +311,10 @@ void LeafRun::remember(const WorkUnit& unit)
 
 RowIds LeafRun::collect(BlockRange blocks)
 {
-    OwnerTransaction transaction(context_.session, context_.lock_timeout);
-    RowIds rows;
-    {
+    RowIds rows = look([&] {
         pg::Spi spi;
-        rows = statements_.collect(spi, blocks);
-    }
-    transaction.commit();
+        return statements_.collect(spi, blocks);
+    });
     std::erase_if(rows, [this](const ItemPointerData& row) { return leftovers_.failed.contains(row); });
     return rows;
 }
@@ -338,18 +361,12 @@ void LeafRun::count_left()
 
 void LeafRun::count_left(BlockRange blocks)
 {
-    LeftBehind left;
-    std::vector<std::string> blocked;
-    {
-        OwnerTransaction transaction(context_.session, context_.lock_timeout);
-        {
-            pg::Spi spi;
-            left = statements_.count_left(spi, blocks);
-            if (left.blocked > 0)
-                blocked = statements_.sample_blocked(spi, blocks);
-        }
-        transaction.commit();
-    }
+    const auto [left, blocked] = look([&] {
+        pg::Spi spi;
+        const LeftBehind counted = statements_.count_left(spi, blocks);
+        return std::make_pair(counted, counted.blocked > 0 ? statements_.sample_blocked(spi, blocks)
+                                                           : std::vector<std::string>());
+    });
     skipped_.add("referenced by rows that stay", left.blocked, blocked);
     const RowIds failed = failed_rows(blocks);
     const std::int64_t stayed = left.rows - left.blocked - static_cast<std::int64_t>(failed.size());

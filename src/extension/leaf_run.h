@@ -26,6 +26,10 @@ public:
     void finish(bool try_again);
 
 private:
+    // Runs `read`, which only reads the leaf table, in a transaction of its own. Waits, within limits, for who locks it.
+    template <class F>
+    auto look(F&& read);
+    Oid current_file();
     void walk_blocks();
     void walk_index();
     void run_rows(const RowIds& rows, std::int64_t done_units);

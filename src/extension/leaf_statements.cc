@@ -39,7 +39,7 @@ constexpr int sample_size = 5;
 } // namespace
 
 LeafStatements::LeafStatements(const Policy& /*policy*/, const Eligibility& eligibility, Oid leaf, Oid owner)
-    : eligibility_(eligibility), leaf_(leaf), name_(pg::relation_name(leaf)),
+    : eligibility_(eligibility), leaf_(leaf), owner_(owner), name_(pg::relation_name(leaf)),
       not_referenced_(not_referenced_test(leaf, owner))
 {
 }
@@ -115,9 +115,11 @@ const pg::Plan& LeafStatements::plan(pg::Spi& /*spi*/, Kind kind, bool by_blocks
     return found->second;
 }
 
-void LeafStatements::forget()
+void LeafStatements::renew()
 {
     plans_.clear();
+    name_ = pg::relation_name(leaf_);
+    not_referenced_ = not_referenced_test(leaf_, owner_);
 }
 
 std::int64_t LeafStatements::remove(pg::Spi& spi, const WorkUnit& unit)
@@ -189,6 +191,18 @@ std::uint32_t block_count(Oid leaf)
         const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
         table_close(relation, AccessShareLock);
         return blocks;
+    });
+}
+
+Oid heap_file(Oid leaf)
+{
+    return pg_call([&] {
+        HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(leaf));
+        if (!HeapTupleIsValid(tuple))
+            return InvalidOid;
+        const Oid file = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relfilenode;
+        ReleaseSysCache(tuple);
+        return file;
     });
 }
 

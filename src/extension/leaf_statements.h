@@ -40,8 +40,8 @@ public:
     std::vector<std::string> sample_blocked(pg::Spi& spi, core::BlockRange blocks);
     std::vector<std::string> sample_rows(pg::Spi& spi, const RowIds& rows);
 
-    // Forgets the plans, after a definition changed.
-    void forget();
+    // Composes and plans everything anew, after a definition changed: names may stand for something else now.
+    void renew();
 
 private:
     enum class Kind { remove, lock, collect, count, sample, sample_blocked };
@@ -53,6 +53,7 @@ private:
 
     const Eligibility& eligibility_;
     Oid leaf_;
+    Oid owner_;
     std::string name_;
     std::string not_referenced_;
     std::map<std::pair<Kind, bool>, pg::Plan> plans_;
@@ -62,5 +63,7 @@ private:
 std::vector<Oid> leaf_tables(Oid target);
 // Blocks of a table's main fork now.
 std::uint32_t block_count(Oid leaf);
+// The file that holds the rows now: another one after VACUUM FULL, CLUSTER, TRUNCATE or a rewriting ALTER TABLE.
+Oid heap_file(Oid leaf);
 
 } // namespace pgcleanup
