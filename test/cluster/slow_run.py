@@ -58,7 +58,8 @@ class SlowRun:
         return self.cleanup.value("SELECT coalesce(sum(rows), 0) FROM cleanup_run_targets WHERE run_id = %s AND kind = 'target'", [run_id])
 
     def check_counters(self, run_id, table="slow"):
-        assert self.counted(run_id) == self.missing(table)
+        counted, missing = self.counted(run_id), self.missing(table)
+        assert counted == missing, f"{counted} counted, {missing} missing"
         self.check_young(table)
 
     def check_young(self, table="slow"):
