@@ -94,7 +94,7 @@ std::int64_t start_run_at_commit(const TaskRequest& request, const pg::Extension
                                                                                                                    [0]);
     }
     // Together with the coordinator's own lock, so that the run is never seen running and dead.
-    pg::LockTag(anchor, pg::LockKind::run_alive, static_cast<uint32>(complete.run_id)).try_lock(ShareLock, false);
+    pg::LockTag(anchor, pg::LockKind::run_alive, static_cast<uint32>(complete.run_id)).lock(ShareLock, false);
     complete.caller_xid = pg_call([] { return GetTopTransactionId(); });
     Worker worker = Worker::start(WorkerKind::run, complete, concat("pg_cleanup run ", complete.run_id));
     // The coordinator keeps the segment once it has attached to it, which comes before it says that it is alive.

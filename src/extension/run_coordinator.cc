@@ -129,6 +129,7 @@ RunCoordinator::RunCoordinator(const TaskChannel& channel) : channel_(channel), 
 
 void RunCoordinator::execute()
 {
+    const HoldCancel hold;
     if (!begin())
         return;
     std::optional<std::string> message;
@@ -174,8 +175,8 @@ void RunCoordinator::insert_run()
                                                                              .text(request_json(request_))
                                                                              .timestamp(request_.start)
                                                                              .int4(MyProcPid))[0][0]);
-        // Before the row can be seen, so that nobody finds it running and dead.
-        pg::LockTag(anchor_, pg::LockKind::run_alive, static_cast<uint32>(id)).try_lock(ShareLock, true);
+        // Before the row can be seen, so that nobody finds it running and dead. Waits at most for someone who looks.
+        pg::LockTag(anchor_, pg::LockKind::run_alive, static_cast<uint32>(id)).lock(ShareLock, true);
         return id;
     });
 }
@@ -183,7 +184,7 @@ void RunCoordinator::insert_run()
 bool RunCoordinator::wait_for_caller()
 {
     // The caller has inserted the run's row in his transaction, which must end before it can be seen.
-    pg::LockTag(anchor_, pg::LockKind::run_alive, static_cast<uint32>(run_id_)).try_lock(ShareLock, true);
+    pg::LockTag(anchor_, pg::LockKind::run_alive, static_cast<uint32>(run_id_)).lock(ShareLock, true);
     pg_atomic_write_u32(&channel_.state().alive, 1);
     {
         WorkerTransaction transaction;

@@ -270,13 +270,13 @@ void run(FunctionCallInfo fcinfo)
                      "0", "0", std::nullopt, "the run starts when this transaction commits; watch cleanup_progress"});
 }
 
+// The coordinator is who holds the run's lock for the session; a caller who has just asked holds it too.
 constexpr const char* find_run_sql = R"(
-SELECT r.status, r.requested_by, l.pid,
-       (SELECT array_agg(t.policy) FROM @extschema@.cleanup_run_targets AS t WHERE t.run_id = r.run_id)
-FROM @extschema@.cleanup_runs AS r
-LEFT JOIN pg_locks AS l ON l.pid = r.worker_pid AND l.locktype = 'object' AND l.granted AND l.classid = $2
-                       AND l.objid = (r.run_id & 4294967295)::oid AND l.objsubid = $3
-WHERE r.run_id = $1 LIMIT 1)";
+SELECT r.status, r.requested_by, (
+  SELECT l.pid FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid AND a.backend_type = 'pg_cleanup run'
+  WHERE l.locktype = 'object' AND l.granted AND l.database = a.datid AND l.classid = $2
+    AND l.objid = (r.run_id & 4294967295)::oid AND l.objsubid = $3 LIMIT 1)
+FROM @extschema@.cleanup_runs AS r WHERE r.run_id = $1)";
 
 bool is_requester(const std::string& requested_by, Oid role)
 {

@@ -12,6 +12,11 @@ bool LockTag::try_lock(LOCKMODE mode, bool for_session) const
     return pg_call([&] { return LockAcquire(&tag_, mode, for_session, true) != LOCKACQUIRE_NOT_AVAIL; });
 }
 
+void LockTag::lock(LOCKMODE mode, bool for_session) const
+{
+    pg_call([&] { LockAcquire(&tag_, mode, for_session, false); });
+}
+
 void LockTag::unlock(LOCKMODE mode, bool for_session) const
 {
     pg_call([&] { LockRelease(&tag_, mode, for_session); });

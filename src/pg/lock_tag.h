@@ -23,6 +23,8 @@ public:
     LockTag(Oid anchor, LockKind kind, uint32 object) noexcept;
     // Takes the lock without waiting; false when another session has it.
     bool try_lock(LOCKMODE mode, bool for_session) const;
+    // Takes it, waiting for others.
+    void lock(LOCKMODE mode, bool for_session) const;
     void unlock(LOCKMODE mode, bool for_session) const;
     // True when some other session holds it in a mode that conflicts with `mode`, which must not conflict with itself, or
     // two that look at a time would see each other. Also while the holder is between two transactions.
