@@ -98,6 +98,28 @@ SELECT cleanup_drop_policy('teams');
 RESET ROLE;
 SELECT event, actor FROM cleanup_audit WHERE policy = 'teams' ORDER BY audit_id;
 
+-- Code of the owner that reading a condition runs (here: an input function that checks a domain) runs as the owner, restricted,
+-- whoever looks.
+SET ROLE policies_eve;
+CREATE FUNCTION only_as_eve(int) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_user <> 'policies_eve' THEN RAISE 'runs as %', current_user; END IF;
+  RESET ROLE; -- refused where it is restricted
+  RAISE 'not restricted';
+EXCEPTION WHEN insufficient_privilege THEN
+  RETURN true;
+END $$;
+CREATE DOMAIN checked AS int CHECK (policies.only_as_eve(value));
+CREATE TYPE holder AS (value checked);
+ALTER TABLE eves ADD COLUMN holder holder;
+RESET ROLE;
+SELECT cleanup_add_policy('eves', 'eves', condition => $$holder = '(5)'::policies.holder$$) > 0 AS added;
+SELECT policy, state, reason FROM cleanup_policy_states();
+UPDATE cleanup_policies SET condition = $$holder = '(6)'::policies.holder$$;
+SELECT cleanup_import_policies(cleanup_export_policies(), true);
+SELECT cleanup_alter_policy('eves', age_column => 'at', retain => '1 day');
+SELECT cleanup_drop_policy('eves');
+
 -- The audit is append-only for everyone but its owner, whatever is granted and set.
 GRANT ALL ON cleanup_audit TO policies_eve;
 SET session_replication_role = replica;

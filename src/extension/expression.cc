@@ -48,7 +48,8 @@ std::string better_hint(const pg::PgError& error, const Subject& subject)
         fields.internal_position = fields.cursor_position;
         fields.cursor_position = 0;
     }
-    if (fields.hint.empty())
+    // An error of the parser itself has no context; one of code that it ran speaks of something else.
+    if (fields.hint.empty() && fields.context.empty())
         fields.hint = better_hint(error, subject);
     const std::string context = concat(subject.word, " of a policy: ", subject.text);
     fields.context = fields.context.empty() ? context : concat(fields.context, "\n", context);
