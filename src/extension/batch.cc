@@ -1,5 +1,6 @@
 #include "extension/batch.h"
 
+#include "extension/expression.h"
 #include "extension/policy_state.h"
 #include "extension/references.h"
 #include "pg/latest_snapshot.h"
@@ -86,6 +87,12 @@ void BatchRunner::enter(OwnerTransaction& /*transaction*/, LOCKMODE lock)
     }
 }
 
+void BatchRunner::verify_condition() const
+{
+    if (context_.policy.condition)
+        verify_condition_under_current_path(statements_.leaf(), *context_.policy.condition);
+}
+
 void BatchRunner::check_definition()
 {
     // The transaction's own snapshot may be older than what we waited for when we took the lock.
@@ -95,6 +102,7 @@ void BatchRunner::check_definition()
         throw RunStopped{"failed", concat("the policy is ", state_name(state.condition), ": ", state.reason)};
     if (fingerprint(context_.policy) != context_.fingerprint)
         throw RunStopped{"failed", "the policy is broken: what it refers to was changed during the run"};
+    verify_condition();
     statements_.renew();
     dependents_ = tables_to_count(statements_.leaf());
     rows_can_stay_ = statements_.has_blockers() || has_row_delete_trigger(statements_.leaf());

@@ -48,6 +48,8 @@ public:
     BatchResult attempt(const WorkUnit& unit, BatchMode mode, std::int64_t done_units);
 
 private:
+    // Raises unless the condition means, under the search_path that batches have, what it meant when it was declared.
+    void verify_condition() const;
     void check_definition();
     std::vector<DependentChange> dependent_counts() const;
     std::int64_t remove(const WorkUnit& unit, BatchMode mode, BatchResult& result);

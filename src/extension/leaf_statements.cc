@@ -111,7 +111,9 @@ const pg::Plan& LeafStatements::plan(pg::Spi& /*spi*/, Kind kind, bool by_blocks
         pg::Plan prepared(compose(kind, by_blocks), parameters(any).types(), CURSOR_OPT_GENERIC_PLAN);
         found = plans_.emplace(key, std::move(prepared)).first;
     }
-    ensure_tid_plan(found->second);
+    if (!ensure_tid_plan(found->second) && !std::exchange(warned_of_plan_, true))
+        pg::notice(WARNING, {.message = concat("pg_cleanup: batches of ", name_, " are not planned by row id, and are slow"),
+                             .hint = "A function that the policy's condition calls changes settings when it is planned."});
     return found->second;
 }
 

@@ -56,6 +56,7 @@ private:
     Oid owner_;
     std::string name_;
     std::string not_referenced_;
+    bool warned_of_plan_ = false;
     std::map<std::pair<Kind, bool>, pg::Plan> plans_;
 };
 

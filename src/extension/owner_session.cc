@@ -51,6 +51,11 @@ void pin_worker_settings()
     pg::set_for_worker("idle_in_transaction_session_timeout", "0");
     pg::set_for_worker("synchronous_commit", "off");
     pg::set_for_worker("application_name", "pg_cleanup");
+    // Not only pinned in each transaction: owner code's RESET ALL goes back to these, e.g. not to a role's own
+    // session_replication_role, under which foreign keys would not be enforced.
+    pg::set_for_worker("row_security", "off");
+    for (const pg::Setting& setting : pg::language_settings())
+        pg::set_for_worker(setting.name, setting.value);
 }
 
 void assert_identity(Oid user, int security_context)

@@ -1,5 +1,6 @@
 #include "extension/policy_run.h"
 
+#include "extension/expression.h"
 #include "extension/leaf_run.h"
 #include "extension/policy_state.h"
 #include "extension/row_width.h"
@@ -98,6 +99,7 @@ void PolicyRun::check_guard() const
 {
     if (!policy_.guard)
         return;
+    verify_guard_under_current_path(*policy_.guard);
     const GuardResult guard = evaluate_guard(*policy_.guard);
     if (!guard.is_true)
         throw RunStopped{"skipped", guard.reason};
@@ -121,6 +123,11 @@ RunPlan PolicyRun::prepare()
         plan.cutoff = cutoff_at(policy_, request_.start, request_.retain_text());
     plan.window = {plan.cutoff.value_or(request_.start), request_.age_from.get(), request_.age_to.get()};
     plan.leaves = leaf_tables(policy_.target);
+    if (!policy_.fingerprint) {
+        // Restored from a dump before its table was there.
+        pg::Spi spi;
+        store_binding(spi, pg::extension(), policy_);
+    }
     plan.fingerprint = fingerprint(policy_);
     {
         pg::Spi spi;

@@ -38,20 +38,18 @@ void pg_forget_generic_plan(SPIPlanPtr plan)
 
 } // namespace
 
-void ensure_tid_plan(const pg::Plan& plan)
+bool ensure_tid_plan(const pg::Plan& plan)
 {
     if (pg::pg_call([&] { return pg_has_tid_plan(plan.get()); }))
-        return;
-    // Disabled together, the other scans keep their order among themselves, so subqueries of the condition are planned
-    // as before; only the target's TID scan, which is not disabled, gains.
+        return true;
+    // Disabled together, the other scans keep their order among themselves, so subqueries of the condition are planned as
+    // before; only the target's TID scan, which is not disabled, gains.
     const pg::SettingsScope settings;
     for (const char* scan : {"enable_seqscan", "enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan"})
         settings.set(scan, "off");
     settings.set("enable_tidscan", "on");
     pg::pg_call([&] { pg_forget_generic_plan(plan.get()); });
-    if (!pg::pg_call([&] { return pg_has_tid_plan(plan.get()); }))
-        pg::raise({.message = "pg_cleanup: PostgreSQL did not plan a batch by row id",
-                   .hint = "Please report this with the policy and the table's definition."});
+    return pg::pg_call([&] { return pg_has_tid_plan(plan.get()); });
 }
 
 } // namespace pgcleanup
