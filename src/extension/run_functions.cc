@@ -270,11 +270,13 @@ void run(FunctionCallInfo fcinfo)
                      "0", "0", std::nullopt, "the run starts when this transaction commits; watch cleanup_progress"});
 }
 
+// The process of a run is who holds its lock: that is there before the run's row names a process.
 constexpr const char* find_run_sql = R"(
 SELECT r.status, r.requested_by, l.pid,
        (SELECT array_agg(t.policy) FROM @extschema@.cleanup_run_targets AS t WHERE t.run_id = r.run_id)
 FROM @extschema@.cleanup_runs AS r
-LEFT JOIN pg_locks AS l ON l.pid = r.worker_pid AND l.locktype = 'object' AND l.granted AND l.classid = $2
+LEFT JOIN pg_locks AS l ON l.locktype = 'object' AND l.granted AND l.classid = $2 AND l.pid <> pg_backend_pid()
+                       AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
                        AND l.objid = (r.run_id & 4294967295)::oid AND l.objsubid = $3
 WHERE r.run_id = $1 LIMIT 1)";
 
