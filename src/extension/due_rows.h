@@ -26,8 +26,9 @@ DueRows count_due_rows(pg::Spi& spi, const Eligibility& eligibility, Oid leaf, O
 
 // Rows that go (CASCADE) or change (SET NULL, SET DEFAULT) with the eligible rows of `target` that nothing blocks, at any
 // depth, as PostgreSQL's constraint actions would do: each row once, and without those eligible rows themselves. `cascade`
-// starts at `target`, which may be partitioned; what its reader could not read is not counted. One pass over each path of
-// keys; a recursive query, which remembers each row, where the keys form a cycle.
+// starts at `target`, which may be partitioned; what its reader could not read is not counted. The rows that go are gathered
+// once (row id and key columns, on disk when they are many), then joined along each path of keys; by a recursive query,
+// which remembers each row, where the keys form a cycle.
 std::int64_t count_dependent_rows(pg::Spi& spi, const Eligibility& eligibility, const Cascade& cascade, Oid owner);
 
 } // namespace pgcleanup

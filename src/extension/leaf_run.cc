@@ -27,6 +27,8 @@ constexpr milliseconds lock_pause{100};
 constexpr milliseconds longest_lock_pause{2000};
 // A chain of rows of one table that reference each other goes from its end, one link a pass.
 constexpr int most_passes = 64;
+// Units in a row that could not even lock the free rows: then the table is locked, and the rest would fare no better.
+constexpr int most_locked_units = 3;
 // How often a table may be rewritten under a run.
 constexpr int most_rewrites = 8;
 
@@ -219,6 +221,10 @@ void LeafRun::redo_lock_first(const WorkUnit& unit, std::int64_t done_units)
         const std::optional<milliseconds> pause = backoff.next();
         if (!pause) {
             remember(unit);
+            if (++locked_units_ >= most_locked_units)
+                throw RunStopped{"partial", concat("stopped: another session keeps a lock that the deletes need; the last "
+                                                   "error: ",
+                                                   error->fields().message)};
             return;
         }
         pg::wait_for_latch(*pause);
@@ -278,6 +284,7 @@ std::optional<pg::PgError> LeafRun::try_batch(const WorkUnit& unit, BatchMode mo
 {
     try {
         const BatchResult result = batches_.attempt(unit, mode, done_units);
+        locked_units_ = 0;
         last_rows_ = result.rows;
         vetoed_ += result.vetoed;
         if (limits_.rows_left)

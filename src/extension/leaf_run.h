@@ -58,6 +58,7 @@ private:
     BatchRunner batches_;
     core::BatchSizer rows_sizer_;
     LeafLeftovers leftovers_;
+    int locked_units_ = 0; // in a row
     std::int64_t last_rows_ = 0;
     std::int64_t vetoed_ = 0; // in the last pass
     std::int64_t stayed_ = 0; // neither blocked nor failing: vetoed, or locked

@@ -50,6 +50,8 @@ void pin_worker_settings()
     pg::set_for_worker("statement_timeout", "0");
     pg::set_for_worker("idle_in_transaction_session_timeout", "0");
     pg::set_for_worker("synchronous_commit", "off");
+    // The probes of references look far more expensive than they are: each batch would be compiled anew.
+    pg::set_for_worker("jit", "off");
     pg::set_for_worker("application_name", "pg_cleanup");
     // Not only pinned in each transaction: owner code's RESET ALL goes back to these, e.g. not to a role's own
     // session_replication_role, under which foreign keys would not be enforced.

@@ -151,17 +151,6 @@ std::string column_match(const ForeignKey& key, std::size_t n, std::string_view 
     return clause + collation_clause(left.collation, right.collation);
 }
 
-// A key may reference one partition of the table alone.
-std::string within_partition(const ForeignKey& key, Oid table, std::string_view alias)
-{
-    if (key.referenced == table)
-        return "";
-    std::string leaves;
-    for (const Oid leaf : leaves_of(key.referenced))
-        leaves += (leaves.empty() ? "" : ", ") + std::to_string(leaf);
-    return pg::concat(" AND ", alias, ".tableoid OPERATOR(pg_catalog.=) ANY (ARRAY[", leaves, "]::pg_catalog.oid[])");
-}
-
 } // namespace
 
 std::vector<ForeignKey> references_to(Oid relation)
@@ -191,6 +180,16 @@ std::string from_referencing(const ForeignKey& key)
 std::string from_referenced(const ForeignKey& key)
 {
     return (key.referenced_partitioned ? "" : "ONLY ") + key.referenced_name;
+}
+
+std::string within_partition(const ForeignKey& key, Oid table, std::string_view alias)
+{
+    if (key.referenced == table)
+        return "";
+    std::string leaves;
+    for (const Oid leaf : leaves_of(key.referenced))
+        leaves += (leaves.empty() ? "" : ", ") + std::to_string(leaf);
+    return pg::concat(" AND ", alias, ".tableoid OPERATOR(pg_catalog.=) ANY (ARRAY[", leaves, "]::pg_catalog.oid[])");
 }
 
 std::string reference_probe(const ForeignKey& key, Oid table, std::string_view alias, std::string_view row,

@@ -49,6 +49,10 @@ std::string from_referenced(const ForeignKey& key);
 std::string reference_probe(const ForeignKey& key, Oid table, std::string_view alias, std::string_view row,
                             std::string_view condition = "");
 
+// A key of a partitioned `table` may reference one of its partitions alone: the test, beginning with AND, that the row
+// `alias` of `table` is in that; otherwise empty.
+std::string within_partition(const ForeignKey& key, Oid table, std::string_view alias);
+
 // The condition that the rows `left` and `right` (aliases of tables) are one and the same.
 std::string same_row(std::string_view left, std::string_view right);
 

@@ -187,6 +187,7 @@ bool RunCoordinator::wait_for_caller()
     pg::LockTag(anchor_, pg::LockKind::run_alive, static_cast<uint32>(run_id_)).lock(ShareLock, true);
     pg_atomic_write_u32(&channel_.state().alive, 1);
     {
+        const HoldCancel hold; // a cancel that comes as early as this is answered before the first policy
         WorkerTransaction transaction;
         pg_call([this] { XactLockTableWait(request_.caller_xid, nullptr, nullptr, XLTW_None); });
         transaction.commit();

@@ -39,7 +39,7 @@ class AgeKind:
         if self.name == "date":
             return ["NULL", "'infinity'", "'-infinity'", "current_date + 90", "current_date", "'5874897-12-31'"]
         if self.name in ("timestamp", "timestamptz"):
-            return ["NULL", "'infinity'", "'-infinity'", self.value(future), f"'294276-12-31 23:59:59'::{self.sql_type}"]
+            return ["NULL", "'infinity'", "'-infinity'", self.value(future), f"'294276-12-29 23:59:59'::{self.sql_type}"]
         if self.name == "uuid7":
             old = "floor(extract(epoch FROM now() - interval '10 years') * 1000)::bigint"
             return (["NULL", self.value(future), "'ffffffff-ffff-7fff-bfff-ffffffffffff'", "'00000000-0000-0000-0000-000000000000'"]

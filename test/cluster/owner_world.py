@@ -149,7 +149,7 @@ class OwnerWorld:
 
     def check_others_still_work(self):
         """The next policy, of another owner, is not affected."""
-        if not self.cleanup.rows("SELECT FROM cleanup_policies WHERE policy = 'honest'"):
+        if not self.cleanup.rows("SELECT 1 FROM cleanup_policies WHERE policy = 'honest'"):
             self.cleanup.add_policy("honest", "public.honest", "at", "30 days")
         done = self.cleanup.run("honest")
         assert done.status == "succeeded" and self.cleanup.value("SELECT count(*) FROM public.honest") <= 30, done

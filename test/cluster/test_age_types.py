@@ -157,7 +157,7 @@ def test_range_of_ages(cleanup, kind):
     """age_from is inclusive, age_to is not, and both only narrow."""
     fill(cleanup, kind, "UTC")
     cleanup.add_policy("aged", "aged", "age", "30 days", time_zone="UTC", **kind.policy_arguments)
-    start, end = cleanup.rows("SELECT (now() - interval '33 days')::text, (now() - interval '31 days')::text")[0]
+    start, end = cleanup.rows("SELECT (now() - interval '33 days')::text AS a, (now() - interval '31 days')::text AS b")[0]
     check_run(cleanup, kind, "UTC", "aged", age_from=start, age_to=end)
     check_run(cleanup, kind, "UTC", "aged", age_from=start)
     # An age_to past the cutoff does not widen.

@@ -77,7 +77,8 @@ def test_deferred_trigger_that_refuses(world):
                   "AFTER DELETE", constraint="DEFERRABLE INITIALLY DEFERRED", name="deferred")
     world.add_policy()
     _, done = world.everything()
-    world.check()
+    # A switched session may queue no deferred trigger: there the statement fails before his code runs.
+    world.check(must_witness=False)
     world.check_counted(done)
     world.check_young()
     assert done.status in ("partial", "failed"), done

@@ -64,7 +64,7 @@ def test_wait_false_starts_at_the_commit(events):
         cursor.execute("INSERT INTO events SELECT n, now() - interval '99 days', 'new' FROM generate_series(1001, 1010) n")
         cursor.execute("SELECT run_id FROM cleanup_run('events', wait => false)")
         run_id = cursor.fetchone()[0]
-    assert events.rows("SELECT FROM cleanup_runs WHERE run_id = %s", [run_id]) == []
+    assert events.rows("SELECT 1 FROM cleanup_runs WHERE run_id = %s", [run_id]) == []
     assert left(events) == DUE + YOUNG
     other.commit()
     assert events.wait_for_run(run_id).status == "succeeded"
@@ -89,7 +89,7 @@ def test_wait_false_rolled_back(events, end):
                     cursor.execute("ROLLBACK")
     events.wait_for_no_workers()
     assert left(events) == DUE + YOUNG
-    assert events.rows("SELECT FROM cleanup_runs WHERE run_id = %s", [run_id]) == []
+    assert events.rows("SELECT 1 FROM cleanup_runs WHERE run_id = %s", [run_id]) == []
     other.close()
     # And nothing is in the way of the next one.
     assert events.run("events").status == "succeeded"
@@ -310,7 +310,7 @@ def test_as_of_does_not_shorten_the_period(events):
 
 
 def test_range_narrows(events):
-    start, end = events.rows("SELECT now() - interval '100 days', now() - interval '50 days'")[0]
+    start, end = events.rows("SELECT now() - interval '100 days' AS a, now() - interval '50 days' AS b")[0]
     expected = events.value("SELECT count(*) FROM events WHERE at >= %s AND at < %s", [start, end])
     assert events.dry_run("events", age_from=start, age_to=end).eligible_rows == expected == 50
     done = events.run("events", age_from=start, age_to=end)
@@ -510,7 +510,7 @@ def test_paused(events):
 def assert_paused(cleanup, **named):
     try:
         done = cleanup.run("events", **named)
-        assert (done.status, done.rows) == ("skipped", 0), done
+        assert done.status in ("skipped", "cancelled") and done.rows == 0, done
         assert "pause" in done.message
     except psycopg2.Error as error:
         assert "pause" in str(error)
