@@ -130,7 +130,7 @@ void LeafRun::walk_blocks()
         const BlockRange blocks{begin, begin + std::min(size, end - begin)};
         const std::int64_t done = blocks.end - blocks.begin;
         if (takes_exact_rows()) {
-            run_rows(collect(blocks), done);
+            run_rows(take(blocks), done);
         } else {
             const microseconds start = pg::elapsed_clock();
             run_unit(blocks, done);
@@ -202,7 +202,7 @@ void LeafRun::redo(const WorkUnit& unit, std::int64_t done_units)
     if (classify(*error) == BatchFailure::lock)
         redo_lock_first(unit, done_units);
     else
-        isolate(collect(std::get<BlockRange>(unit)), *error, done_units);
+        isolate(take(std::get<BlockRange>(unit)), *error, done_units);
 }
 
 void LeafRun::redo_lock_first(const WorkUnit& unit, std::int64_t done_units)
@@ -214,7 +214,7 @@ void LeafRun::redo_lock_first(const WorkUnit& unit, std::int64_t done_units)
             return;
         if (classify(*error) == BatchFailure::row) {
             const auto* blocks = std::get_if<BlockRange>(&unit);
-            isolate(blocks != nullptr ? collect(*blocks) : std::get<RowIds>(unit), *error, done_units);
+            isolate(blocks != nullptr ? take(*blocks) : std::get<RowIds>(unit), *error, done_units);
             return;
         }
         // Rows were free, but something else is locked: the table itself, or rows that a constraint or trigger needs.
@@ -324,6 +324,20 @@ RowIds LeafRun::collect(BlockRange blocks)
     });
     std::erase_if(rows, [this](const ItemPointerData& row) { return leftovers_.failed.contains(row); });
     return rows;
+}
+
+RowIds LeafRun::take(BlockRange blocks)
+{
+    // What a reference blocks is not among the rows collected, and would not be missed by the batches.
+    if (statements_.has_blockers()) {
+        const std::int64_t blocked = look([&] {
+            pg::Spi spi;
+            return statements_.count_left(spi, blocks).blocked;
+        });
+        if (blocked > 0)
+            leftovers_.again.add(blocks);
+    }
+    return collect(blocks);
 }
 
 std::int64_t LeafRun::try_left_again()

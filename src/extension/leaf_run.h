@@ -45,7 +45,9 @@ private:
     std::vector<std::string> sample(const RowIds& rows);
     RowIds failed_rows(core::BlockRange blocks) const;
     void remember(const WorkUnit& unit);
+    // Eligible rows that nothing blocks; take() also remembers where blocked ones stay behind.
     RowIds collect(core::BlockRange blocks);
+    RowIds take(core::BlockRange blocks);
     void check_bounds() const;
     bool takes_exact_rows() const;
 

@@ -19,28 +19,33 @@ VALUES ($1, $2, $3, 'target', $4, 'running')
 RETURNING ctid)";
 
 constexpr const char* set_cutoff_sql = R"(
-UPDATE @extschema@.cleanup_run_targets SET cutoff = $2 WHERE ctid = $1 RETURNING ctid)";
+UPDATE @extschema@.cleanup_run_targets SET cutoff = $4 WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target'
+RETURNING ctid)";
 
 constexpr const char* set_plan_sql = R"(
 UPDATE @extschema@.cleanup_run_targets
-SET strategy = $2, total_units = $3, unit = $4, done_units = 0, updated_at = clock_timestamp()
-WHERE ctid = $1 RETURNING ctid)";
+SET strategy = $4, total_units = $5, unit = $6, done_units = 0, updated_at = clock_timestamp()
+WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target' RETURNING ctid)";
 
 constexpr const char* add_batch_sql = R"(
 UPDATE @extschema@.cleanup_run_targets
-SET rows = rows + $2, dependent_rows = dependent_rows + $3, batches = batches + 1, redone_batches = redone_batches + $4,
-    done_units = done_units + $5, row_bytes = round((rows + $2) * $6), updated_at = clock_timestamp(), waiting_for = NULL
-WHERE ctid = $1 RETURNING ctid)";
+SET rows = rows + $4, dependent_rows = dependent_rows + $5, batches = batches + 1, redone_batches = redone_batches + $6,
+    done_units = done_units + $7, row_bytes = round((rows + $4) * $8), updated_at = clock_timestamp(), waiting_for = NULL
+WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target' RETURNING ctid)";
 
 constexpr const char* set_waiting_sql = R"(
-UPDATE @extschema@.cleanup_run_targets SET waiting_for = $2, updated_at = clock_timestamp()
-WHERE ctid = $1 RETURNING ctid)";
+UPDATE @extschema@.cleanup_run_targets SET waiting_for = $4, updated_at = clock_timestamp()
+WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target' RETURNING ctid)";
+
+// For when the row is not where it was: VACUUM FULL moves it.
+constexpr const char* find_row_sql = R"(
+SELECT ctid FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND policy = $2 AND kind = 'target')";
 
 constexpr const char* add_dependent_sql = R"(
 INSERT INTO @extschema@.cleanup_run_targets AS t
   (run_id, policy, table_name, kind, action, status, rows, changed_rows, batches)
 VALUES ($1, $2, $3, 'dependent', $4, 'running', $5, $6, 1)
-ON CONFLICT (run_id, policy, table_name) DO UPDATE
+ON CONFLICT (run_id, policy, table_name, kind) DO UPDATE
 SET rows = t.rows + excluded.rows, changed_rows = t.changed_rows + excluded.changed_rows, batches = t.batches + 1,
     updated_at = clock_timestamp())";
 
@@ -53,9 +58,9 @@ std::string control_sql()
 
 constexpr const char* finish_sql = R"(
 UPDATE @extschema@.cleanup_run_targets
-SET status = $2, message = $3, skipped_rows = skipped_rows + $4, finished_at = clock_timestamp(),
+SET status = $4, message = $5, skipped_rows = skipped_rows + $6, finished_at = clock_timestamp(),
     updated_at = clock_timestamp(), waiting_for = NULL
-WHERE ctid = $1 RETURNING ctid, rows, dependent_rows, row_bytes, batches, cutoff)";
+WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target' RETURNING ctid, rows, dependent_rows, row_bytes, batches, cutoff)";
 
 constexpr const char* finish_dependents_sql = R"(
 UPDATE @extschema@.cleanup_run_targets SET status = $3, finished_at = clock_timestamp()
@@ -116,60 +121,55 @@ void RunRecord::begin()
     pending_ = row_id_of(rows[0][0]);
 }
 
-void RunRecord::update_row(std::optional<pg::Plan>& slot, const char* sql, Parameters& parameters)
+pg::Rows RunRecord::change_row(std::optional<pg::Plan>& slot, const char* sql, const Parameters& values)
 {
     Spi spi;
-    const pg::Rows rows = spi.run(plan(slot, sql, parameters), parameters);
+    ItemPointerData row = pending_;
+    Parameters parameters;
+    parameters.value(TIDOID, PointerGetDatum(&row)).int8(run_id_).text(policy_.name).append(values);
+    const pg::Plan& change = plan(slot, sql, parameters);
+    pg::Rows rows = spi.run(change, parameters);
+    if (rows.empty()) {
+        const pg::Rows found = spi.run(pg::in_extension_schema(find_row_sql, extension_),
+                                       Parameters().int8(run_id_).text(policy_.name));
+        if (!found.empty()) {
+            row = row_id_of(found[0][0]);
+            rows = spi.run(change, parameters);
+        }
+    }
     if (rows.empty())
         pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                    .message = concat("pg_cleanup run ", run_id_, ": the record of policy \"", policy_.name,
-                                     "\" was changed by someone else"),
+                                     "\" was removed by someone else"),
                    .hint = "Leave cleanup_run_targets to pg_cleanup."});
     pending_ = row_id_of(rows[0][0]);
+    return rows;
 }
-
-namespace {
-
-Parameters for_row(ItemPointerData& row)
-{
-    Parameters parameters;
-    parameters.value(TIDOID, PointerGetDatum(&row));
-    return parameters;
-}
-
-} // namespace
 
 void RunRecord::set_cutoff(std::optional<TimestampTz> cutoff)
 {
     const AsExtensionOwner owner(extension_);
-    ItemPointerData row = pending_;
-    Parameters parameters = for_row(row);
-    parameters.timestamp(cutoff);
     std::optional<pg::Plan> once;
-    update_row(once, set_cutoff_sql, parameters);
+    change_row(once, set_cutoff_sql, Parameters().timestamp(cutoff));
 }
 
 void RunRecord::set_plan(const std::string& strategy, std::int64_t total_units, const std::string& unit)
 {
     const AsExtensionOwner owner(extension_);
-    ItemPointerData row = pending_;
-    Parameters parameters = for_row(row);
-    parameters.text(strategy).int8(total_units).text(unit);
     std::optional<pg::Plan> once;
-    update_row(once, set_plan_sql, parameters);
+    change_row(once, set_plan_sql, Parameters().text(strategy).int8(total_units).text(unit));
 }
 
 void RunRecord::add_batch(const BatchCounters& counters, double row_width)
 {
     const AsExtensionOwner owner(extension_);
-    ItemPointerData row = pending_;
-    Parameters parameters = for_row(row);
-    parameters.int8(counters.rows)
-        .int8(dependent_total(counters.dependents))
-        .int8(counters.redone ? 1 : 0)
-        .int8(counters.done_units)
-        .float8(row_width);
-    update_row(batch_plan_, add_batch_sql, parameters);
+    change_row(batch_plan_, add_batch_sql,
+               Parameters()
+                   .int8(counters.rows)
+                   .int8(dependent_total(counters.dependents))
+                   .int8(counters.redone ? 1 : 0)
+                   .int8(counters.done_units)
+                   .float8(row_width));
     Spi spi;
     for (const DependentChange& change : counters.dependents)
         add_dependent(spi, change);
@@ -189,11 +189,8 @@ void RunRecord::add_dependent(Spi& spi, const DependentChange& change)
 void RunRecord::set_waiting(const std::optional<std::string>& reason)
 {
     const AsExtensionOwner owner(extension_);
-    ItemPointerData row = pending_;
-    Parameters parameters = for_row(row);
-    parameters.text(reason);
     std::optional<pg::Plan> once;
-    update_row(once, set_waiting_sql, parameters);
+    change_row(once, set_waiting_sql, Parameters().text(reason));
 }
 
 void RunRecord::check_control()
@@ -219,18 +216,13 @@ void RunRecord::finish(const std::string& status, const std::string& message, st
     std::int64_t skipped_rows = 0;
     for (const SkippedRows& group : skipped)
         skipped_rows += group.rows;
-    ItemPointerData row = pending_;
-    Parameters parameters = for_row(row);
-    parameters.text(status).text(message.empty() ? std::optional<std::string>() : message).int8(skipped_rows);
+    std::optional<pg::Plan> once;
+    const pg::Rows rows = change_row(
+        once, finish_sql,
+        Parameters().text(status).text(message.empty() ? std::optional<std::string>() : message).int8(skipped_rows));
     Spi spi;
-    const pg::Rows rows = spi.run(pg::in_extension_schema(finish_sql, extension_), parameters);
-    if (rows.empty())
-        pg::raise(
-            {.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-             .message = concat("pg_cleanup run ", run_id_, ": the record of policy \"", policy_.name, "\" is gone")});
     spi.run(pg::in_extension_schema(finish_dependents_sql, extension_),
             Parameters().int8(run_id_).text(policy_.name).text(status));
-    pending_ = row_id_of(rows[0][0]);
     details.text("status", status)
         .text("message", message)
         .json("dependent_rows", pg::to_text(rows[0][2]))

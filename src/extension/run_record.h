@@ -57,7 +57,8 @@ public:
 
 private:
     const pg::Plan& plan(std::optional<pg::Plan>& slot, std::string_view sql, const pg::Parameters& parameters);
-    void update_row(std::optional<pg::Plan>& slot, const char* sql, pg::Parameters& parameters);
+    // Our row's values after `sql`, which takes its row id, run and policy as $1 to $3, and `values` from $4 on.
+    pg::Rows change_row(std::optional<pg::Plan>& slot, const char* sql, const pg::Parameters& values);
     void add_dependent(pg::Spi& spi, const DependentChange& change);
 
     pg::Extension extension_;

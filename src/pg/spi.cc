@@ -14,6 +14,14 @@ Parameters& Parameters::value(Oid type, Datum datum, bool null)
     return *this;
 }
 
+Parameters& Parameters::append(const Parameters& more)
+{
+    types_.insert(types_.end(), more.types_.begin(), more.types_.end());
+    datums_.insert(datums_.end(), more.datums_.begin(), more.datums_.end());
+    nulls_ += more.nulls_;
+    return *this;
+}
+
 Parameters& Parameters::text(std::string_view text)
 {
     return value(TEXTOID, text_datum(text));

@@ -22,6 +22,7 @@ public:
     Parameters& oid(Oid value);
     Parameters& timestamp(std::optional<TimestampTz> value);
     Parameters& value(Oid type, Datum datum, bool null = false);
+    Parameters& append(const Parameters& more);
 
     std::span<const Oid> types() const noexcept { return types_; }
     std::span<const Datum> datums() const noexcept { return datums_; }

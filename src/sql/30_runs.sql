@@ -41,7 +41,7 @@ CREATE TABLE cleanup_run_targets (
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   finished_at timestamptz,
   message text,
-  PRIMARY KEY (run_id, policy, table_name)
+  PRIMARY KEY (run_id, policy, table_name, kind) -- a table that references itself is both
 ) WITH (fillfactor = 50);
 CREATE INDEX cleanup_run_targets_policy ON cleanup_run_targets (policy, run_id);
 COMMENT ON TABLE cleanup_run_targets IS 'One row per run, policy and table; its counters commit with each batch, so they are exact after a crash';
