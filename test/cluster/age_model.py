@@ -61,11 +61,11 @@ class AgeKind:
 
     def must_go(self, column, cutoff, zone="'UTC'"):
         """SQL: the row is older than the cutoff, however one reads it."""
-        return _true(self._before(column, cutoff, zone, certain=True))
+        return _true(self._before(column, f"({cutoff})", zone, certain=True))
 
     def may_go(self, column, cutoff, zone="'UTC'"):
         """SQL: there is a reading in which the row is older than the cutoff."""
-        return _true(self._before(column, cutoff, zone, certain=False))
+        return _true(self._before(column, f"({cutoff})", zone, certain=False))
 
     def must_come(self, column, start, zone="'UTC'"):
         """SQL: the row's age is at or after `start` (age_from), however one reads it."""

@@ -185,3 +185,18 @@ def test_description_changes(slow):
     row = slow.check_ended(run_id)
     assert row.status == "succeeded" or slow.left() > slow.young
     slow.check_next_run_finishes()
+
+
+@pytest.mark.parametrize("change", ["VACUUM FULL", "CLUSTER", "REINDEX TABLE"])
+def test_books_are_rewritten(slow, change):
+    """The run finds its own record again, and no other."""
+    for _ in range(3):
+        slow.cleanup.run("slow", max_rows=1)
+    run_id = slow.start()
+    index = {"CLUSTER": " USING cleanup_run_targets_policy"}.get(change, "")
+    slow.cleanup.sql(f"{change} cleanup_run_targets{index}")
+    slow.set_pace(0)
+    slow.cleanup.wait_for_run(run_id)
+    assert slow.counted(run_id) == slow.due - 3
+    assert slow.cleanup.run_row(run_id).status == "succeeded"
+    assert slow.cleanup.value("SELECT count(*) FROM cleanup_run_targets WHERE rows = 1 AND status = 'partial'") == 3
