@@ -97,6 +97,21 @@ Node* pg_normalized_query(Query* query, void* context)
     return reinterpret_cast<Node*>(copy);
 }
 
+// `(a AND b) AND c` is `a AND b AND c`: the parser flattens what stands on the left (gram.y, makeAndExpr), so the same
+// text can come back with other parentheses.
+List* pg_flattened_arguments(const BoolExpr* expression)
+{
+    List* arguments = NIL;
+    for (int i = 0; i < list_length(expression->args); ++i) {
+        auto* argument = static_cast<Node*>(list_nth(expression->args, i));
+        const bool is_same = expression->boolop != NOT_EXPR && IsA(argument, BoolExpr) &&
+                             reinterpret_cast<BoolExpr*>(argument)->boolop == expression->boolop;
+        arguments = is_same ? list_concat(arguments, reinterpret_cast<BoolExpr*>(argument)->args)
+                            : lappend(arguments, argument);
+    }
+    return arguments;
+}
+
 // A copy without the names that only people read: aliases, names of result columns, spelling of operators.
 Node* pg_normalized(Node* node, void* context)
 {
@@ -115,6 +130,8 @@ Node* pg_normalized(Node* node, void* context)
         reinterpret_cast<TargetEntry*>(copy)->resname = nullptr;
     else if (IsA(copy, SubLink))
         reinterpret_cast<SubLink*>(copy)->operName = NIL;
+    else if (IsA(copy, BoolExpr))
+        reinterpret_cast<BoolExpr*>(copy)->args = pg_flattened_arguments(reinterpret_cast<BoolExpr*>(copy));
     return copy;
 }
 

@@ -61,11 +61,13 @@ def test_kill9_at_any_moment(own_server, seed):
             pid = worker_pid(slow, kind)
         pid = worker_pid(slow, kind)
         if pid is None:
+            slow.cleanup.wait_for_run(run_id)
             continue
         connection = slow.cleanup.connection
         try:
             own_server.kill9(pid)
         except (FileNotFoundError, ProcessLookupError):
+            slow.cleanup.wait_for_run(run_id)
             continue
         killed += 1
         wait_for_crash(connection)
