@@ -116,12 +116,12 @@ SELECT event, details->>'reason' AS reason, details->>'pause_reason' AS pause_re
   WHERE event IN ('pause', 'resume') ORDER BY audit_id;
 
 -- progress, of runs that are and are not there
-UPDATE cleanup_policies SET created_at = created_at - interval '2 years' WHERE policy = 'obs_events';
 INSERT INTO cleanup_runs (trigger, requested_by, started_at, status)
   VALUES ('manual', 'me', now() - interval '1 hour', 'running') RETURNING run_id AS dead \gset
-INSERT INTO cleanup_run_targets (run_id, policy, table_name, kind, action, strategy, status, rows, batches, done_units,
+SELECT policy_id FROM cleanup_policies WHERE policy = 'obs_events' \gset
+INSERT INTO cleanup_run_targets (run_id, policy_id, policy, table_name, kind, action, strategy, status, rows, batches, done_units,
     total_units, unit, waiting_for, started_at, updated_at)
-  VALUES (:dead, 'obs_events', 'observing.events', 'target', 'delete', 'block', 'running', 3600, 36, 250, 1000, 'blocks',
+  VALUES (:dead, :policy_id, 'obs_events', 'observing.events', 'target', 'delete', 'block', 'running', 3600, 36, 250, 1000, 'blocks',
     'something', now() - interval '1 hour', now() - interval '30 minutes');
 SELECT policy, target, status, percent, rows, rows_per_second, eta, batches, waiting_for FROM cleanup_progress;
 SELECT cleanup_run_is_alive(:dead);
@@ -150,7 +150,10 @@ SELECT t.runs, t.rows FROM cleanup_totals t JOIN cleanup_policies p USING (polic
 SELECT count(*) FROM cleanup_audit WHERE event IN ('pause', 'resume');
 SELECT details - 'from' - 'from_ever' AS details FROM cleanup_audit WHERE event = 'history_pruned';
 SELECT status FROM cleanup_check() WHERE check_name = 'history';
--- a policy made anew begins at zero
+-- a policy that is renamed keeps its sums; one that is made anew begins at zero
+UPDATE cleanup_policies SET policy = 'obs_renamed' WHERE policy = 'obs_events';
+SELECT runs, rows, last_status FROM cleanup_stats('obs_renamed');
+UPDATE cleanup_policies SET policy = 'obs_events' WHERE policy = 'obs_renamed';
 SELECT cleanup_drop_policy('obs_events');
 SELECT cleanup_add_policy('obs_events', 'events', 'created_at', '30 days') > 0 AS added;
 SELECT runs, rows, last_status FROM cleanup_stats('obs_events');

@@ -1,5 +1,6 @@
 #include "extension/check.h"
 
+#include "extension/arguments.h"
 #include "pg/result_set.h"
 #include "pg/text.h"
 
@@ -25,7 +26,7 @@ void cleanup_check(FunctionCallInfo fcinfo)
     const pg::ResultSet result(fcinfo);
     pg::Spi spi;
     const pg::Extension extension = pg::extension();
-    const std::vector<PolicyStats> policies = policy_stats(spi, extension, "*", GetUserId());
+    const std::vector<PolicyStats> policies = policy_stats(spi, extension, every_policy, GetUserId());
     CheckReport report;
     check_server(spi, extension, report);
     check_policies(extension, policies, report);

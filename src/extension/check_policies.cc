@@ -1,7 +1,5 @@
 #include "extension/check.h"
 
-#include "pg/text.h"
-
 namespace pgcleanup {
 
 namespace {
@@ -19,9 +17,8 @@ void check_state(const pg::Extension& extension, const PolicyStats& stats, Check
     switch (stats.state.condition) {
     case PolicyCondition::broken:
         return report.add(status, "policy_state", pg::concat(about(stats), "broken: ", stats.state.reason),
-                          pg::concat("Put the table's definition right, or declare what is meant now: SELECT ",
-                                     extension.schema_name, ".cleanup_alter_policy(",
-                                     pg::quote_literal(stats.policy.name), ", ...);"));
+                          pg::concat("Put right what was changed; or, if the policy is meant as things are now: ",
+                                     call_text(extension, "cleanup_alter_policy", stats.policy.name)));
     case PolicyCondition::unbound:
         return report.add(status, "policy_state", pg::concat(about(stats), "unbound: ", stats.state.reason),
                           call_text(extension, "cleanup_drop_policy", stats.policy.name));

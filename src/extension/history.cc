@@ -12,10 +12,10 @@ constexpr std::int64_t audit_rows_a_portion = 10000;
 
 // Of a run `r`: the last one of some policy, which cleanup_stats still shows.
 constexpr std::string_view is_a_last_run =
-    "EXISTS (SELECT FROM @extschema@.cleanup_run_targets t JOIN @extschema@.cleanup_policies p ON p.policy = t.policy"
+    "EXISTS (SELECT FROM @extschema@.cleanup_run_targets t JOIN @extschema@.cleanup_policies p USING (policy_id)"
     "  WHERE t.run_id = r.run_id AND t.kind = 'target' AND NOT EXISTS ("
     "    SELECT FROM @extschema@.cleanup_run_targets later"
-    "    WHERE later.policy = t.policy AND later.kind = 'target' AND later.run_id > t.run_id))";
+    "    WHERE later.policy_id = t.policy_id AND later.kind = 'target' AND later.run_id > t.run_id))";
 
 struct Pruned {
     std::int64_t rows = 0;
@@ -40,7 +40,7 @@ Pruned prune_runs(pg::Spi& spi, const pg::Extension& extension, TimestampTz befo
             "  SELECT p.policy_id, count(DISTINCT t.run_id), sum(t.rows), sum(t.dependent_rows), sum(t.row_bytes),"
             "    sum(t.batches), min(t.started_at), max(t.started_at)"
             "  FROM old JOIN @extschema@.cleanup_run_targets t USING (run_id)"
-            "    JOIN @extschema@.cleanup_policies p ON p.policy = t.policy AND p.created_at <= t.started_at"
+            "    JOIN @extschema@.cleanup_policies p USING (policy_id)"
             "  WHERE t.kind = 'target' GROUP BY p.policy_id ORDER BY p.policy_id"
             "  ON CONFLICT (policy_id) DO UPDATE SET runs = total.runs + excluded.runs, rows = total.rows + excluded.rows,"
             "    dependent_rows = total.dependent_rows + excluded.dependent_rows,"

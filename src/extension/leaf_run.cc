@@ -382,13 +382,17 @@ void LeafRun::count_left()
 
 void LeafRun::count_left(BlockRange blocks)
 {
-    const auto [left, blocked] = look([&] {
+    LeftBehind left;
+    std::vector<std::string> blocked;
+    const std::string blockers = look([&] {
         pg::Spi spi;
-        const LeftBehind counted = statements_.count_left(spi, blocks);
-        return std::make_pair(counted, counted.blocked > 0 ? statements_.sample_blocked(spi, blocks)
-                                                           : std::vector<std::string>());
+        left = statements_.count_left(spi, blocks);
+        if (left.blocked == 0)
+            return std::string();
+        blocked = statements_.sample_blocked(spi, blocks);
+        return statements_.blocker_names();
     });
-    skipped_.add("referenced by rows that stay", left.blocked, blocked);
+    skipped_.add(concat("referenced by rows that stay in ", blockers), left.blocked, blocked);
     const RowIds failed = failed_rows(blocks);
     const std::int64_t stayed = left.rows - left.blocked - static_cast<std::int64_t>(failed.size());
     if (stayed <= 0)

@@ -117,6 +117,14 @@ const pg::Plan& LeafStatements::plan(pg::Spi& /*spi*/, Kind kind, bool by_blocks
     return found->second;
 }
 
+std::string LeafStatements::blocker_names() const
+{
+    std::string names;
+    for (const Oid table : blocking_tables(leaf_, owner_))
+        names.append(names.empty() ? "" : ", ").append(pg::relation_name(table));
+    return names;
+}
+
 void LeafStatements::renew()
 {
     plans_.clear();

@@ -29,6 +29,9 @@ public:
     // True when some constraint can block a row, so that rows may stay behind without being locked.
     bool has_blockers() const noexcept { return not_referenced_ != "true"; }
 
+    // The tables whose rows can block one, for people.
+    std::string blocker_names() const;
+
     // Each needs an open Spi in an OwnerTransaction. Age and condition are tested in the statement itself.
     std::int64_t remove(pg::Spi& spi, const WorkUnit& unit);
     // Locks what it can without waiting.

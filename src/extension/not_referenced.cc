@@ -92,6 +92,16 @@ std::string not_referenced_test(Oid relation, Oid owner)
     return Probes(cascade).tests(relation, "target");
 }
 
+std::vector<Oid> blocking_tables(Oid relation, Oid owner)
+{
+    std::vector<Oid> blockers;
+    for (const CascadeTable& table : cascade_from(relation, owner).tables)
+        for (const ForeignKey& key : table.keys)
+            if (key.blocks() && std::ranges::find(blockers, key.referencing) == blockers.end())
+                blockers.push_back(key.referencing);
+    return blockers;
+}
+
 std::vector<Oid> dependents_of(Oid relation)
 {
     std::vector<Oid> dependents;

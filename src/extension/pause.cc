@@ -11,7 +11,7 @@ std::string reason_argument(FunctionCallInfo fcinfo)
 {
     const std::optional<std::string> reason = pg::text_argument(fcinfo, 0);
     if (!reason || reason->find_first_not_of(" \t\r\n") == std::string::npos)
-        pg::raise({.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
+        pg::raise({.sqlstate = reason ? ERRCODE_INVALID_PARAMETER_VALUE : ERRCODE_NULL_VALUE_NOT_ALLOWED,
                    .message = "a reason is required",
                    .hint = "Say why, for those who read the audit."});
     return *reason;

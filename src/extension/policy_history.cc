@@ -6,7 +6,6 @@ namespace pgcleanup {
 
 namespace {
 
-// A policy that was made anew under the name of an earlier one has nothing of its runs: those that began before it.
 constexpr std::string_view histories_sql =
     "SELECT p.policy_id, coalesce(pruned.runs, 0) + kept.runs, coalesce(pruned.rows, 0) + kept.rows,"
     "  coalesce(pruned.dependent_rows, 0) + kept.dependent_rows, coalesce(pruned.row_bytes, 0) + kept.row_bytes,"
@@ -20,12 +19,12 @@ constexpr std::string_view histories_sql =
     "      coalesce(sum(t.dependent_rows), 0) AS dependent_rows, coalesce(sum(t.row_bytes), 0) AS row_bytes,"
     "      max(t.run_id) AS last_run"
     "    FROM @extschema@.cleanup_run_targets t"
-    "    WHERE t.policy = p.policy AND t.kind = 'target' AND t.started_at >= p.created_at) kept"
+    "    WHERE t.policy_id = p.policy_id AND t.kind = 'target') kept"
     "  LEFT JOIN @extschema@.cleanup_run_targets last"
-    "    ON last.run_id = kept.last_run AND last.policy = p.policy AND last.kind = 'target'"
+    "    ON last.run_id = kept.last_run AND last.policy_id = p.policy_id AND last.kind = 'target'"
     "  LEFT JOIN LATERAL ("
     "    SELECT t.oldest, t.updated_at FROM @extschema@.cleanup_run_targets t"
-    "    WHERE t.policy = p.policy AND t.kind = 'target' AND t.oldest IS NOT NULL AND t.started_at >= p.created_at"
+    "    WHERE t.policy_id = p.policy_id AND t.kind = 'target' AND t.oldest IS NOT NULL"
     "    ORDER BY t.run_id DESC LIMIT 1) met ON true";
 
 PolicyHistory history_of(const std::vector<pg::Cell>& row)

@@ -65,6 +65,9 @@ std::string same_row(std::string_view left, std::string_view right);
 // still refuse the latter for RESTRICT, by the order of its triggers: the run isolates such rows.)
 std::string not_referenced_test(Oid relation, Oid owner);
 
+// The tables whose rows can make that test false, each once.
+std::vector<Oid> blocking_tables(Oid relation, Oid owner);
+
 // The tables that deletions from `relation` reach by CASCADE, SET NULL or SET DEFAULT, at any depth: leaf partitions in
 // place of partitioned tables, each once; `relation` itself only when its rows reach others of its own.
 std::vector<Oid> dependents_of(Oid relation);

@@ -37,8 +37,8 @@ SELECT r.run_id FROM pg_locks AS l JOIN @extschema@.cleanup_runs AS r ON r.worke
 WHERE l.locktype = 'object' AND l.granted AND l.classid = $1 AND l.objid = $2 AND l.objsubid = $3 LIMIT 1)";
 
 constexpr const char* refusal_sql = R"(
-INSERT INTO @extschema@.cleanup_run_targets (run_id, policy, table_name, kind, action, status, message, finished_at)
-VALUES ($1, $2, $3, 'target', $4, $5, $6, clock_timestamp()))";
+INSERT INTO @extschema@.cleanup_run_targets (run_id, policy_id, policy, table_name, kind, action, status, message, finished_at)
+VALUES ($1, $7, $2, $3, 'target', $4, $5, $6, clock_timestamp()))";
 
 constexpr const char* close_sql = R"(
 UPDATE @extschema@.cleanup_run_targets
@@ -340,7 +340,8 @@ void RunCoordinator::record_refusal(const Policy& policy, const std::string& sta
                                                                       .text(policy.target_name)
                                                                       .text(policy.action)
                                                                       .text(status)
-                                                                      .text(message));
+                                                                      .text(message)
+                                                                      .int8(policy.id));
         write_audit(spi, extension_,
                     {.event = "run",
                      .policy = policy.name,

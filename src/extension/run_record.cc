@@ -14,8 +14,8 @@ namespace {
 
 constexpr const char* insert_target_sql = R"(
 INSERT INTO @extschema@.cleanup_run_targets
-  (run_id, policy, table_name, kind, action, status)
-VALUES ($1, $2, $3, 'target', $4, 'running')
+  (run_id, policy, table_name, kind, action, status, policy_id)
+VALUES ($1, $2, $3, 'target', $4, 'running', $5)
 RETURNING ctid)";
 
 constexpr const char* set_cutoff_sql = R"(
@@ -43,8 +43,8 @@ SELECT ctid FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND policy = 
 
 constexpr const char* add_dependent_sql = R"(
 INSERT INTO @extschema@.cleanup_run_targets AS t
-  (run_id, policy, table_name, kind, action, status, rows, changed_rows, batches)
-VALUES ($1, $2, $3, 'dependent', $4, 'running', $5, $6, 1)
+  (run_id, policy, table_name, kind, action, status, rows, changed_rows, batches, policy_id)
+VALUES ($1, $2, $3, 'dependent', $4, 'running', $5, $6, 1, $7)
 ON CONFLICT (run_id, policy, table_name, kind) DO UPDATE
 SET rows = t.rows + excluded.rows, changed_rows = t.changed_rows + excluded.changed_rows, batches = t.batches + 1,
     updated_at = clock_timestamp())";
@@ -117,7 +117,12 @@ void RunRecord::begin()
     Spi spi;
     const pg::Rows rows =
         spi.run(pg::in_extension_schema(insert_target_sql, extension_),
-                Parameters().int8(run_id_).text(policy_.name).text(policy_.target_name).text(policy_.action));
+                Parameters()
+                    .int8(run_id_)
+                    .text(policy_.name)
+                    .text(policy_.target_name)
+                    .text(policy_.action)
+                    .int8(policy_.id));
     pending_ = row_id_of(rows[0][0]);
 }
 
@@ -183,7 +188,8 @@ void RunRecord::add_dependent(Spi& spi, const DependentChange& change)
                                                                         .text(pg::relation_name(change.table))
                                                                         .text(policy_.action)
                                                                         .int8(change.deleted)
-                                                                        .int8(change.changed));
+                                                                        .int8(change.changed)
+                                                                        .int8(policy_.id));
 }
 
 void RunRecord::set_waiting(const std::optional<std::string>& reason)

@@ -1,5 +1,6 @@
 #include "extension/stats.h"
 
+#include "extension/arguments.h"
 #include "extension/brief_look.h"
 #include "extension/eligibility.h"
 #include "extension/oldest_row.h"
@@ -81,7 +82,7 @@ PolicyStats stats_of(pg::Spi& spi, const pg::Extension& extension, const Policy&
 std::vector<Policy> visible_policies(pg::Spi& spi, const pg::Extension& extension, const std::string& name, Oid role)
 {
     std::vector<Policy> policies;
-    if (name == "*") {
+    if (name == every_policy) {
         policies = all_policies(spi, extension);
         std::erase_if(policies, [&](const Policy& policy) { return !may_manage(policy, role); });
         return policies;
@@ -129,16 +130,12 @@ std::vector<pg::Cell> result_row(const PolicyStats& stats, bool paused)
 
 void cleanup_stats(FunctionCallInfo fcinfo)
 {
-    const std::optional<std::string> name = pg::text_argument(fcinfo, 0);
-    if (!name)
-        pg::raise({.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED,
-                   .message = "policy must not be NULL",
-                   .hint = "Name a policy, or use '*' for all of them."});
+    const std::string name = policy_argument(fcinfo, 0);
     const pg::ResultSet result(fcinfo);
     pg::Spi spi;
     const pg::Extension extension = pg::extension();
     const bool paused = current_pause(spi, extension).has_value();
-    for (const PolicyStats& stats : policy_stats(spi, extension, *name, GetUserId()))
+    for (const PolicyStats& stats : policy_stats(spi, extension, name, GetUserId()))
         result.row(result_row(stats, paused));
 }
 

@@ -17,6 +17,7 @@ COMMENT ON TABLE cleanup_runs IS 'One row a run; bounded by pg_cleanup.history_r
 
 CREATE TABLE cleanup_run_targets (
   run_id bigint NOT NULL REFERENCES cleanup_runs ON DELETE CASCADE,
+  policy_id bigint NOT NULL,
   policy text NOT NULL,
   table_name text NOT NULL,
   kind text NOT NULL CHECK (kind IN ('target', 'dependent')),
@@ -43,5 +44,6 @@ CREATE TABLE cleanup_run_targets (
   message text,
   PRIMARY KEY (run_id, policy, table_name, kind) -- a table that references itself is both
 ) WITH (fillfactor = 50);
-CREATE INDEX cleanup_run_targets_policy ON cleanup_run_targets (policy, run_id);
+CREATE INDEX cleanup_run_targets_policy ON cleanup_run_targets (policy_id, run_id);
 COMMENT ON TABLE cleanup_run_targets IS 'One row per run, policy and table; its counters commit with each batch, so they are exact after a crash';
+COMMENT ON COLUMN cleanup_run_targets.policy_id IS 'The policy, whatever it is called now; a policy made anew under its name is another';

@@ -219,7 +219,7 @@ def test_partition_of_somebody_else(world):
 # -- what his code leaves behind ----------------------------------------------------------------------------------------
 
 LEFTOVERS = {
-    "close_all": "CLOSE ALL",
+    "close_all": "EXECUTE 'CLOSE ALL'",
     "advisory_unlock": "PERFORM pg_advisory_unlock_all()",
     "deallocate": "DEALLOCATE ALL",
     "prepared": "EXECUTE format('PREPARE p%s AS SELECT 1', OLD.id)",

@@ -163,7 +163,7 @@ def changed_rows(cleanup):
 def test_lock_timeout_is_below_the_deadlock_timeout(shared_server, db):
     """So that it is never the application that a deadlock is resolved against."""
     cleanup = Cleanup(shared_server, db)
-    cleanup.sql("LOAD 'pg_cleanup'")  # settings are known where the library is loaded
+    cleanup.sql("LOAD 'pg_cleanup'")
     assert cleanup.value("SELECT extract(epoch FROM current_setting('pg_cleanup.lock_timeout')::interval) * 2"
                          " <= extract(epoch FROM current_setting('deadlock_timeout')::interval)")
     cleanup.close()
