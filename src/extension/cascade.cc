@@ -11,6 +11,8 @@ namespace pgcleanup {
 
 namespace {
 
+constexpr int most_levels = 30;
+
 // Walks the graph depth first; `path` is the way from the first table, by topmost tables.
 class Walk {
 public:
@@ -61,6 +63,17 @@ std::string step(const ForeignKey& key)
                       " AND ", reference_match(key, "p", "r"));
 }
 
+// The rows that every CASCADE key adds to one row of `going`; empty when there is none.
+std::string steps(const Cascade& cascade)
+{
+    std::string united;
+    for (const CascadeTable& table : cascade.tables)
+        for (const ForeignKey& key : table.keys)
+            if (key.cascades())
+                united += (united.empty() ? "" : " UNION ALL ") + step(key);
+    return united;
+}
+
 } // namespace
 
 const CascadeTable& Cascade::find(Oid table) const
@@ -106,15 +119,23 @@ Oid topmost_table(Oid table)
 
 std::string going_rows(const Cascade& cascade, const std::string& seed)
 {
-    std::string steps;
-    for (const CascadeTable& table : cascade.tables)
-        for (const ForeignKey& key : table.keys)
-            if (key.cascades())
-                steps += (steps.empty() ? "" : " UNION ALL ") + step(key);
-    if (steps.empty())
+    const std::string next = steps(cascade);
+    if (next.empty())
         return pg::concat("going (tab, tid) AS (", seed, ")");
     return pg::concat("going (tab, tid) AS (", seed, cascade.cyclic ? " UNION " : " UNION ALL ",
-                      "SELECT next.tab, next.tid FROM going CROSS JOIN LATERAL (", steps, ") AS next (tab, tid))");
+                      "SELECT next.tab, next.tid FROM going CROSS JOIN LATERAL (", next, ") AS next (tab, tid))");
+}
+
+std::string going_with_target(const Cascade& cascade)
+{
+    const std::string seed = "SELECT target.tableoid, target.ctid, 0";
+    const std::string next = steps(cascade);
+    if (next.empty())
+        return pg::concat("going (tab, tid, depth) AS (", seed, ")");
+    return pg::concat("going (tab, tid, depth) AS (", seed, cascade.cyclic ? " UNION " : " UNION ALL ",
+                      "SELECT next.tab, next.tid, going.depth OPERATOR(pg_catalog.+) 1 FROM going CROSS JOIN LATERAL (", next,
+                      ") AS next (tab, tid)",
+                      cascade.cyclic ? pg::concat(" WHERE going.depth OPERATOR(pg_catalog.<) ", most_levels) : "", ")");
 }
 
 } // namespace pgcleanup

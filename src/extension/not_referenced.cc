@@ -51,24 +51,37 @@ private:
     int aliases_ = 0;
 };
 
+// A row that references the same row by CASCADE too is gone before the constraint is checked if that trigger fires first.
+std::string not_taken_before(const CascadeTable& table, const ForeignKey& blocking)
+{
+    std::string condition;
+    for (const ForeignKey& key : table.keys)
+        if (key.cascades() && key.referencing == blocking.referencing && key.trigger < blocking.trigger)
+            condition += pg::concat(" AND (", reference_match(key, "p", "r"), ") IS NOT TRUE");
+    return condition;
+}
+
+// The rows that reference a row of `going` in a way that blocks it.
+std::string blockers_of(const CascadeTable& table, const ForeignKey& key)
+{
+    return pg::concat("SELECT r.tableoid, r.ctid FROM ", from_referenced(key), " AS p, ", from_referencing(key),
+                      " AS r WHERE p.tableoid OPERATOR(pg_catalog.=) going.tab AND p.ctid OPERATOR(pg_catalog.=) going.tid AND ",
+                      reference_match(key, "p", "r"), not_taken_before(table, key));
+}
+
 // Where a table that blocks is one whose rows go by the same cascade, or the graph has cycles: all that goes with the row
-// is gathered, and a blocker must be none of it.
+// is gathered, and a blocker must go no later than what it references.
 std::string recursive_test(const Cascade& cascade)
 {
     std::string blockers;
     for (const CascadeTable& table : cascade.tables)
         for (const ForeignKey& key : table.keys)
             if (key.blocks())
-                blockers += pg::concat(blockers.empty() ? "" : " UNION ALL ", "SELECT r.tableoid, r.ctid FROM ",
-                                       from_referenced(key), " AS p, ", from_referencing(key),
-                                       " AS r WHERE p.tableoid OPERATOR(pg_catalog.=) going.tab"
-                                       " AND p.ctid OPERATOR(pg_catalog.=) going.tid AND ",
-                                       reference_match(key, "p", "r"));
-    return pg::concat("(WITH RECURSIVE ", going_rows(cascade, "SELECT target.tableoid, target.ctid"),
-                      " SELECT true FROM going CROSS JOIN LATERAL (", blockers,
+                blockers += (blockers.empty() ? "" : " UNION ALL ") + blockers_of(table, key);
+    return pg::concat("(WITH RECURSIVE ", going_with_target(cascade), " SELECT true FROM going CROSS JOIN LATERAL (", blockers,
                       ") AS blocker (tab, tid) WHERE NOT EXISTS (SELECT FROM going AS gone"
-                      " WHERE gone.tab OPERATOR(pg_catalog.=) blocker.tab AND gone.tid OPERATOR(pg_catalog.=) blocker.tid)"
-                      " LIMIT 1) IS NULL");
+                      " WHERE gone.tab OPERATOR(pg_catalog.=) blocker.tab AND gone.tid OPERATOR(pg_catalog.=) blocker.tid"
+                      " AND gone.depth OPERATOR(pg_catalog.<=) going.depth) LIMIT 1) IS NULL");
 }
 
 bool blocker_may_go_along(const Cascade& cascade)

@@ -37,19 +37,19 @@ WITH tree AS (SELECT $1 AS relid UNION SELECT relid FROM pg_partition_tree($1))
 SELECT c.oid, (WITH RECURSIVE up (name, parent) AS (SELECT c.conname, c.conparentid
                  UNION ALL SELECT p.conname, p.conparentid FROM up JOIN pg_constraint p ON p.oid = up.parent)
                SELECT up.name FROM up WHERE up.parent = 0), c.conrelid, r.relowner, r.relkind = 'p', c.confrelid, t.relkind = 'p', c.confdeltype::text,
-       quote_ident(ra.attname), quote_ident(ta.attname), k.referencing, k.referenced, k.operator, )",
+       quote_ident(ra.attname), quote_ident(ta.attname), k.referencing, k.referenced, k.operator, g.tgname, )",
                       unindexed_sql, R"(
 FROM pg_constraint c
   JOIN pg_class r ON r.oid = c.conrelid
   JOIN pg_class t ON t.oid = c.confrelid
+  JOIN pg_trigger g ON g.tgconstraint = c.oid AND g.tgrelid = c.confrelid
   CROSS JOIN LATERAL unnest(c.conkey, c.confkey, c.conpfeqop) WITH ORDINALITY AS k (referencing, referenced, operator, n)
   JOIN pg_attribute ra ON ra.attrelid = c.conrelid AND ra.attnum = k.referencing
   JOIN pg_attribute ta ON ta.attrelid = c.confrelid AND ta.attnum = k.referenced
 WHERE c.contype = 'f' AND c.confrelid IN (SELECT relid FROM tree) AND )",
                       pg::plain_foreign_key, R"(
   AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = c.conparentid AND p.confrelid IN (SELECT relid FROM tree))
-  AND EXISTS (SELECT FROM pg_trigger g WHERE g.tgconstraint = c.oid AND g.tgrelid = c.confrelid
-                AND g.tgtype & 8 <> 0 /* DELETE */ AND g.tgenabled IN ('O', 'A'))
+  AND g.tgtype & 8 <> 0 /* DELETE */ AND g.tgenabled IN ('O', 'A')
 ORDER BY r.relname, c.conname, c.oid, k.n)");
 }
 
@@ -88,7 +88,8 @@ ForeignKey new_key(const std::vector<pg::Cell>& row)
     key.referenced_name = pg::relation_name(key.referenced);
     key.referenced_partitioned = pg::to_bool(row[6]);
     key.on_delete = pg::to_text(row[7]).at(0);
-    key.unindexed = to_oids(row[13]);
+    key.trigger = pg::to_text(row[13]);
+    key.unindexed = to_oids(row[14]);
     key.referencing_rows = static_cast<std::int64_t>(estimated_rows(key.referencing));
     return key;
 }
