@@ -7,8 +7,8 @@
 
 namespace pgcleanup {
 
-// Looks at a table without keeping its lock, and without waiting for one that is locked exclusively. What fails (a policy
-// may be broken in any way) is left out: nothing here is worth an error in a monitoring query.
+// Looks at a table without keeping its lock, and without waiting for one that is locked exclusively. What fails (a
+// policy may be broken in any way) is left out: nothing here is worth an error in a monitoring query.
 template <class F>
 void look_briefly(F&& look)
 {
@@ -19,8 +19,8 @@ void look_briefly(F&& look)
     }));
 }
 
-// The rights of the target's owner, restricted, and settings in which the policy's expressions mean what they should. What
-// they call finds PostgreSQL's own objects only: the owner's search_path is not known here.
+// The rights of the target's owner, restricted, and settings in which the policy's expressions mean what they should.
+// What they call finds PostgreSQL's own objects only: the owner's search_path is not known here.
 class AsOwnerOf {
 public:
     AsOwnerOf(const Policy& policy, Oid owner) : rights_(owner, "pg_catalog, pg_temp")

@@ -13,13 +13,17 @@ namespace {
 
 // The callbacks of tree walkers: true stops the walk, "found one". They may longjmp.
 
-bool pg_is_foreign_function(Oid function, void* /*context*/) { return function >= FirstGenbkiObjectId; }
+bool pg_is_foreign_function(Oid function, void* /*context*/)
+{
+    return function >= FirstGenbkiObjectId;
+}
 
 bool pg_has_foreign_code(Node* node, void* context)
 {
     if (node == nullptr)
         return false;
-    if (IsA(node, SubLink) || IsA(node, CoerceToDomain) || check_functions_in_node(node, pg_is_foreign_function, context))
+    if (IsA(node, SubLink) || IsA(node, CoerceToDomain) ||
+        check_functions_in_node(node, pg_is_foreign_function, context))
         return true;
     if (IsA(node, Query))
         return pg::walk_query(reinterpret_cast<Query*>(node), pg_has_foreign_code, context);

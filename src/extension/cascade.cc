@@ -58,9 +58,11 @@ private:
 // The rows that one CASCADE key adds to those that are going.
 std::string step(const ForeignKey& key)
 {
-    return pg::concat("SELECT r.tableoid, r.ctid FROM ", from_referenced(key), " AS p, ", from_referencing(key),
-                      " AS r WHERE p.tableoid OPERATOR(pg_catalog.=) going.tab AND p.ctid OPERATOR(pg_catalog.=) going.tid"
-                      " AND ", reference_match(key, "p", "r"));
+    return pg::concat(
+        "SELECT r.tableoid, r.ctid FROM ", from_referenced(key), " AS p, ", from_referencing(key),
+        " AS r WHERE p.tableoid OPERATOR(pg_catalog.=) going.tab AND p.ctid OPERATOR(pg_catalog.=) going.tid"
+        " AND ",
+        reference_match(key, "p", "r"));
 }
 
 // The rows that every CASCADE key adds to one row of `going`; empty when there is none.
@@ -86,9 +88,8 @@ const CascadeTable& Cascade::find(Oid table) const
 
 bool Cascade::has_blocking_keys() const
 {
-    return std::ranges::any_of(tables, [](const CascadeTable& table) {
-        return std::ranges::any_of(table.keys, &ForeignKey::blocks);
-    });
+    return std::ranges::any_of(
+        tables, [](const CascadeTable& table) { return std::ranges::any_of(table.keys, &ForeignKey::blocks); });
 }
 
 bool Cascade::reaches(Oid table) const
@@ -133,8 +134,8 @@ std::string going_with_target(const Cascade& cascade)
     if (next.empty())
         return pg::concat("going (tab, tid, depth) AS (", seed, ")");
     return pg::concat("going (tab, tid, depth) AS (", seed, cascade.cyclic ? " UNION " : " UNION ALL ",
-                      "SELECT next.tab, next.tid, going.depth OPERATOR(pg_catalog.+) 1 FROM going CROSS JOIN LATERAL (", next,
-                      ") AS next (tab, tid)",
+                      "SELECT next.tab, next.tid, going.depth OPERATOR(pg_catalog.+) 1 FROM going CROSS JOIN LATERAL (",
+                      next, ") AS next (tab, tid)",
                       cascade.cyclic ? pg::concat(" WHERE going.depth OPERATOR(pg_catalog.<) ", most_levels) : "", ")");
 }
 

@@ -30,12 +30,12 @@ Cascade cascade_from(Oid relation, std::optional<Oid> reader);
 // The topmost partitioned table that `table` is part of, or itself: tables with different ones share no rows.
 Oid topmost_table(Oid table);
 
-// A recursive common table expression "going (tab, tid)": the rows that `seed` (a query of a tableoid and a ctid) yields,
-// and every row that goes with them by CASCADE. Rows come once when the graph is cyclic.
+// A recursive common table expression "going (tab, tid)": the rows that `seed` (a query of a tableoid and a ctid)
+// yields, and every row that goes with them by CASCADE. Rows come once when the graph is cyclic.
 std::string going_rows(const Cascade& cascade, const std::string& seed);
 
-// The same for the row `target` alone, as "going (tab, tid, depth)": how far down the cascade; a row may come with several
-// depths, up to a limit where the graph is cyclic.
+// The same for the row `target` alone, as "going (tab, tid, depth)": how far down the cascade; a row may come with
+// several depths, up to a limit where the graph is cyclic.
 std::string going_with_target(const Cascade& cascade);
 
 } // namespace pgcleanup

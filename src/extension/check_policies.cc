@@ -6,9 +6,15 @@ namespace {
 
 constexpr double seconds_a_day = 24.0 * 60 * 60;
 
-std::string about(const PolicyStats& stats) { return pg::concat("policy \"", stats.policy.name, "\": "); }
+std::string about(const PolicyStats& stats)
+{
+    return pg::concat("policy \"", stats.policy.name, "\": ");
+}
 
-bool can_run(const PolicyStats& stats) { return stats.policy.enabled && stats.state.condition == PolicyCondition::ready; }
+bool can_run(const PolicyStats& stats)
+{
+    return stats.policy.enabled && stats.state.condition == PolicyCondition::ready;
+}
 
 void check_state(const pg::Extension& extension, const PolicyStats& stats, CheckReport& report)
 {
@@ -47,10 +53,10 @@ void check_overdue(const pg::Extension& extension, const PolicyStats& stats, Che
 {
     const auto days = static_cast<std::int64_t>(stats.overdue_seconds.value_or(0) / seconds_a_day);
     if (days > 0)
-        report.add(CheckStatus::warning, "overdue",
-                   pg::concat(about(stats), "rows are still there that were due ", days, days == 1 ? " day" : " days",
-                              " ago"),
-                   call_text(extension, "cleanup_run", stats.policy.name));
+        report.add(
+            CheckStatus::warning, "overdue",
+            pg::concat(about(stats), "rows are still there that were due ", days, days == 1 ? " day" : " days", " ago"),
+            call_text(extension, "cleanup_run", stats.policy.name));
 }
 
 } // namespace
@@ -59,7 +65,8 @@ void check_policies(const pg::Extension& extension, const std::vector<PolicyStat
 {
     for (const PolicyStats& stats : policies)
         check_state(extension, stats, report);
-    report.otherwise_ok("policy_state", pg::concat("every policy means what it meant when it was made (", policies.size(), " in all)"));
+    report.otherwise_ok("policy_state",
+                        pg::concat("every policy means what it meant when it was made (", policies.size(), " in all)"));
     for (const PolicyStats& stats : policies) {
         if (can_run(stats))
             check_last_run(extension, stats, report);

@@ -27,8 +27,8 @@ void check_pause(pg::Spi& spi, const pg::Extension& extension, CheckReport& repo
     report.otherwise_ok("pause", "not paused");
 }
 
-// A worker slot is taken by every process of pg_stat_activity that is none of PostgreSQL's own kinds; the names are those of
-// versions 15 to 18.
+// A worker slot is taken by every process of pg_stat_activity that is none of PostgreSQL's own kinds; the names are
+// those of versions 15 to 18.
 constexpr const char* worker_slots_sql =
     "SELECT current_setting('max_worker_processes')::int, count(*) FROM pg_stat_activity WHERE backend_type NOT IN ("
     "'client backend', 'autovacuum launcher', 'autovacuum worker', 'background writer', 'checkpointer', 'startup', "
@@ -58,14 +58,14 @@ void check_dead_runs(pg::Spi& spi, const pg::Extension& extension, CheckReport& 
 }
 
 constexpr const char* history_size_sql =
-    "SELECT pg_size_pretty(sum(pg_total_relation_size(oid))), current_setting('pg_cleanup.history_retain') FROM pg_class "
+    "SELECT pg_size_pretty(sum(pg_total_relation_size(oid))), current_setting('pg_cleanup.history_retain') FROM "
+    "pg_class "
     "WHERE relnamespace = $1 AND relname IN ('cleanup_runs', 'cleanup_run_targets', 'cleanup_audit')";
 
 std::string history_text(pg::Spi& spi, const pg::Extension& extension)
 {
     const pg::AsExtensionOwner as_owner(extension);
-    const pg::Rows rows =
-        spi.run(history_size_sql, pg::Parameters().oid(extension.schema), pg::Access::read_only);
+    const pg::Rows rows = spi.run(history_size_sql, pg::Parameters().oid(extension.schema), pg::Access::read_only);
     return pg::concat("runs and audit take ", pg::to_text(rows[0][0]), " and are kept for ", pg::to_text(rows[0][1]),
                       " (pg_cleanup.history_retain)");
 }
@@ -74,7 +74,8 @@ void check_history(pg::Spi& spi, const pg::Extension& extension, CheckReport& re
 {
     const std::optional<std::chrono::minutes> retain = history_retain();
     if (!retain) {
-        report.add(CheckStatus::warning, "history", "runs and audit are kept for ever (pg_cleanup.history_retain = -1)");
+        report.add(CheckStatus::warning, "history",
+                   "runs and audit are kept for ever (pg_cleanup.history_retain = -1)");
         return;
     }
     // What is a day past its time should have gone with the last run.

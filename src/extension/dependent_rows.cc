@@ -42,18 +42,19 @@ public:
 
 private:
     // A common table expression of the target's rows that go, with the columns that keys reference. Kept apart from the
-    // joins: the planner believes the test of references to be so expensive that all ways of joining look alike to it. The
-    // subquery lets it expect every second row to pass, not hardly any.
+    // joins: the planner believes the test of references to be so expensive that all ways of joining look alike to it.
+    // The subquery lets it expect every second row to pass, not hardly any.
     std::string going_target(const Eligibility& eligibility, const std::string& not_referenced) const
     {
         std::string columns;
         for (const std::string& column : referenced_columns())
             columns += concat(", target.", column);
         const std::string from = concat(" FROM ", from_table(target_), " AS target");
-        const std::string free = not_referenced == "true" ? "" : concat(" CROSS JOIN LATERAL (SELECT ", not_referenced,
-                                                                        " OFFSET 0) AS pg_cleanup_test (is_free)");
-        return concat("going_target AS MATERIALIZED (SELECT target.tableoid, target.ctid", columns, from, free, " WHERE ",
-                      eligibility.test(1), free.empty() ? "" : " AND pg_cleanup_test.is_free", ")");
+        const std::string free = not_referenced == "true" ? ""
+                                                          : concat(" CROSS JOIN LATERAL (SELECT ", not_referenced,
+                                                                   " OFFSET 0) AS pg_cleanup_test (is_free)");
+        return concat("going_target AS MATERIALIZED (SELECT target.tableoid, target.ctid", columns, from, free,
+                      " WHERE ", eligibility.test(1), free.empty() ? "" : " AND pg_cleanup_test.is_free", ")");
     }
 
     std::vector<std::string> referenced_columns() const
@@ -94,17 +95,17 @@ private:
     // The rows at the end of a path: d<n> is the alias of the table that its n-th key leads to.
     std::string rows_of(const Path& path) const
     {
-        std::string condition = concat("EXISTS (SELECT FROM going_target AS target WHERE ",
-                                       reference_match(*path[0], "target", "d1"), within_partition(*path[0], target_, "target"),
-                                       ")");
+        std::string condition =
+            concat("EXISTS (SELECT FROM going_target AS target WHERE ", reference_match(*path[0], "target", "d1"),
+                   within_partition(*path[0], target_, "target"), ")");
         for (std::size_t n = 1; n < path.size(); ++n) {
             const std::string parent = concat("d", n);
             condition = concat("EXISTS (SELECT FROM ", from_referenced(*path[n]), " AS ", parent, " WHERE ",
                                reference_match(*path[n], parent, concat("d", n + 1)), " AND ", condition, ")");
         }
         const std::string alias = concat("d", path.size());
-        return concat("SELECT ", alias, ".tableoid, ", alias, ".ctid FROM ", from_referencing(*path.back()), " AS ", alias,
-                      " WHERE ", condition);
+        return concat("SELECT ", alias, ".tableoid, ", alias, ".ctid FROM ", from_referencing(*path.back()), " AS ",
+                      alias, " WHERE ", condition);
     }
 
     std::string count_group(const DependentGroup& group) const
@@ -125,8 +126,10 @@ private:
             for (const ForeignKey& key : table.keys)
                 if (!key.blocks() && !key.cascades())
                     changed += concat(" UNION SELECT r.tableoid, r.ctid FROM going, ", from_referenced(key), " AS p, ",
-                                      from_referencing(key), " AS r WHERE p.tableoid OPERATOR(pg_catalog.=) going.tab"
-                                      " AND p.ctid OPERATOR(pg_catalog.=) going.tid AND ", reference_match(key, "p", "r"));
+                                      from_referencing(key),
+                                      " AS r WHERE p.tableoid OPERATOR(pg_catalog.=) going.tab"
+                                      " AND p.ctid OPERATOR(pg_catalog.=) going.tid AND ",
+                                      reference_match(key, "p", "r"));
         return concat("WITH RECURSIVE ", going_, ", ",
                       going_rows(cascade_, "SELECT going_target.tableoid, going_target.ctid FROM going_target"),
                       " SELECT pg_catalog.count(*) FROM ((SELECT going.tab, going.tid FROM going", changed,

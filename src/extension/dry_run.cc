@@ -30,13 +30,15 @@ DueRows count_leaves(pg::Spi& spi, const Eligibility& eligibility, std::span<con
 std::vector<pg::Cell> result_row(const OwnerSession& session, const TaskRequest& request, const Policy& policy)
 {
     const std::optional<TimestampTz> cutoff = cutoff_at(policy, request.start, request.retain_text());
-    const Eligibility eligibility(policy, {cutoff.value_or(request.start), request.age_from.get(), request.age_to.get()});
+    const Eligibility eligibility(policy,
+                                  {cutoff.value_or(request.start), request.age_from.get(), request.age_to.get()});
     const std::vector<Oid> leaves = leaves_of(policy.target);
     const Cascade cascade = cascade_from(policy.target, session.owner);
     const pg::Extension extension = pg::extension();
     pg::Spi spi;
     const DueRows due = count_leaves(spi, eligibility, leaves, session.owner);
-    const std::int64_t dependent = due.going() == 0 ? 0 : count_dependent_rows(spi, eligibility, cascade, session.owner);
+    const std::int64_t dependent =
+        due.going() == 0 ? 0 : count_dependent_rows(spi, eligibility, cascade, session.owner);
     const auto width = static_cast<std::int64_t>(average_row_bytes(spi, policy.target));
     const std::vector<std::string> warnings =
         warnings_of(spi, {extension, policy, session.owner, leaves, eligibility, cascade, due});
@@ -65,12 +67,14 @@ void require_ready(const Policy& policy)
     const PolicyState state = policy_state(policy, true);
     if (state.condition == PolicyCondition::ready)
         return;
-    pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-               .message = concat("policy \"", policy.name, "\" on ", policy.target_name, " is ", state_name(state.condition)),
-               .detail = state.reason,
-               .hint = state.condition == PolicyCondition::unbound
-                           ? "Create the table, or bind the policy to another one with cleanup_alter_policy."
-                           : "Set what is meant now with cleanup_alter_policy, or drop the policy with cleanup_drop_policy."});
+    pg::raise(
+        {.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+         .message = concat("policy \"", policy.name, "\" on ", policy.target_name, " is ", state_name(state.condition)),
+         .detail = state.reason,
+         .hint =
+             state.condition == PolicyCondition::unbound
+                 ? "Create the table, or bind the policy to another one with cleanup_alter_policy."
+                 : "Set what is meant now with cleanup_alter_policy, or drop the policy with cleanup_drop_policy."});
 }
 
 void dry_run_policy(const OwnerSession& session, const TaskRequest& request, const Policy& policy, TaskReply& reply)

@@ -1,4 +1,5 @@
-// cleanup_dry_run and cleanup_preview: the side of whoever calls them. The work is done in a worker as the target's owner.
+// cleanup_dry_run and cleanup_preview: the side of whoever calls them. The work is done in a worker as the target's
+// owner.
 #include "extension/arguments.h"
 #include "extension/dry_run.h"
 #include "extension/eligibility.h"

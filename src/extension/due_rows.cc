@@ -33,7 +33,8 @@ std::vector<ForeignKey> blocking_keys(Oid leaf, Oid owner)
     return keys;
 }
 
-// What keeps a blocked row, in words, and how many rows it keeps. (A row that references itself is not blocked by that.)
+// What keeps a blocked row, in words, and how many rows it keeps. (A row that references itself is not blocked by
+// that.)
 struct Blocker {
     std::string name;
     std::string count; // SQL
@@ -44,11 +45,13 @@ std::vector<Blocker> blockers_of(Oid leaf, Oid owner)
     std::vector<Blocker> blockers;
     std::string none;
     for (const ForeignKey& key : blocking_keys(leaf, owner)) {
-        const std::string probe = reference_probe(key, leaf, "target", "r", concat(" AND NOT (", same_row("r", "target"), ")"));
+        const std::string probe =
+            reference_probe(key, leaf, "target", "r", concat(" AND NOT (", same_row("r", "target"), ")"));
         blockers.push_back({concat(key.name, " on ", key.referencing_name), blocked_rows_with(probe)});
         none += concat(none.empty() ? "" : " AND ", probe, " IS NULL");
     }
-    blockers.push_back({"references to rows that would go along by CASCADE", blocked_rows_with(none.empty() ? "true" : none)});
+    blockers.push_back(
+        {"references to rows that would go along by CASCADE", blocked_rows_with(none.empty() ? "true" : none)});
     return blockers;
 }
 
@@ -77,13 +80,14 @@ DueRows count_due_rows(pg::Spi& spi, const Eligibility& eligibility, Oid leaf, O
         columns += ", " + blocker.count;
     const std::string age = eligibility.age_as_timestamp();
     // OFFSET 0 keeps the subquery one: its result is used more than once, and probes cost.
-    const std::string sql =
-        concat("SELECT pg_catalog.count(*), ", microseconds(concat("pg_catalog.min(", age, ")")), ", ",
-               microseconds(concat("pg_catalog.max(", age, ")")), ", ",
-               may_block ? "pg_catalog.count(*) FILTER (WHERE NOT pg_cleanup_test.is_free)" : "0", columns, " FROM ONLY ",
-               pg::relation_name(leaf), " AS target",
-               may_block ? concat(" CROSS JOIN LATERAL (SELECT ", not_referenced, " OFFSET 0) AS pg_cleanup_test (is_free)") : "",
-               " WHERE ", eligibility.test(1));
+    const std::string sql = concat(
+        "SELECT pg_catalog.count(*), ", microseconds(concat("pg_catalog.min(", age, ")")), ", ",
+        microseconds(concat("pg_catalog.max(", age, ")")), ", ",
+        may_block ? "pg_catalog.count(*) FILTER (WHERE NOT pg_cleanup_test.is_free)" : "0", columns, " FROM ONLY ",
+        pg::relation_name(leaf), " AS target",
+        may_block ? concat(" CROSS JOIN LATERAL (SELECT ", not_referenced, " OFFSET 0) AS pg_cleanup_test (is_free)")
+                  : "",
+        " WHERE ", eligibility.test(1));
     pg::Parameters parameters;
     eligibility.add_parameters(parameters);
     const pg::Rows rows = spi.run(sql, parameters, pg::Access::read_only);

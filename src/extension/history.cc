@@ -22,7 +22,10 @@ struct Pruned {
     pg::Cell from;
 };
 
-Pruned pruned(const pg::Rows& rows) { return {pg::to_int64(rows[0][0]), rows[0][1]}; }
+Pruned pruned(const pg::Rows& rows)
+{
+    return {pg::to_int64(rows[0][0]), rows[0][1]};
+}
 
 Pruned prune_runs(pg::Spi& spi, const pg::Extension& extension, TimestampTz before)
 {
@@ -30,26 +33,28 @@ Pruned prune_runs(pg::Spi& spi, const pg::Extension& extension, TimestampTz befo
     const pg::Rows rows = spi.run(
         pg::in_extension_schema(
             pg::concat(
-            "WITH old AS MATERIALIZED ("
-            "  SELECT r.run_id FROM @extschema@.cleanup_runs r"
-            "  WHERE r.started_at < $1 AND r.status <> 'running' AND NOT ", is_a_last_run,
-            "  ORDER BY r.started_at LIMIT $2 FOR UPDATE OF r SKIP LOCKED"
-            "), added AS ("
-            "  INSERT INTO @extschema@.cleanup_totals AS total"
-            "    (policy_id, runs, rows, dependent_rows, row_bytes, batches, first_run_at, last_run_at)"
-            "  SELECT p.policy_id, count(DISTINCT t.run_id), sum(t.rows), sum(t.dependent_rows), sum(t.row_bytes),"
-            "    sum(t.batches), min(t.started_at), max(t.started_at)"
-            "  FROM old JOIN @extschema@.cleanup_run_targets t USING (run_id)"
-            "    JOIN @extschema@.cleanup_policies p USING (policy_id)"
-            "  WHERE t.kind = 'target' GROUP BY p.policy_id ORDER BY p.policy_id"
-            "  ON CONFLICT (policy_id) DO UPDATE SET runs = total.runs + excluded.runs, rows = total.rows + excluded.rows,"
-            "    dependent_rows = total.dependent_rows + excluded.dependent_rows,"
-            "    row_bytes = total.row_bytes + excluded.row_bytes, batches = total.batches + excluded.batches,"
-            "    first_run_at = least(total.first_run_at, excluded.first_run_at),"
-            "    last_run_at = greatest(total.last_run_at, excluded.last_run_at)"
-            "), gone AS ("
-            "  DELETE FROM @extschema@.cleanup_runs r USING old WHERE r.run_id = old.run_id RETURNING r.started_at"
-            ") SELECT count(*), min(started_at) FROM gone"),
+                "WITH old AS MATERIALIZED ("
+                "  SELECT r.run_id FROM @extschema@.cleanup_runs r"
+                "  WHERE r.started_at < $1 AND r.status <> 'running' AND NOT ",
+                is_a_last_run,
+                "  ORDER BY r.started_at LIMIT $2 FOR UPDATE OF r SKIP LOCKED"
+                "), added AS ("
+                "  INSERT INTO @extschema@.cleanup_totals AS total"
+                "    (policy_id, runs, rows, dependent_rows, row_bytes, batches, first_run_at, last_run_at)"
+                "  SELECT p.policy_id, count(DISTINCT t.run_id), sum(t.rows), sum(t.dependent_rows), sum(t.row_bytes),"
+                "    sum(t.batches), min(t.started_at), max(t.started_at)"
+                "  FROM old JOIN @extschema@.cleanup_run_targets t USING (run_id)"
+                "    JOIN @extschema@.cleanup_policies p USING (policy_id)"
+                "  WHERE t.kind = 'target' GROUP BY p.policy_id ORDER BY p.policy_id"
+                "  ON CONFLICT (policy_id) DO UPDATE SET runs = total.runs + excluded.runs, rows = total.rows + "
+                "excluded.rows,"
+                "    dependent_rows = total.dependent_rows + excluded.dependent_rows,"
+                "    row_bytes = total.row_bytes + excluded.row_bytes, batches = total.batches + excluded.batches,"
+                "    first_run_at = least(total.first_run_at, excluded.first_run_at),"
+                "    last_run_at = greatest(total.last_run_at, excluded.last_run_at)"
+                "), gone AS ("
+                "  DELETE FROM @extschema@.cleanup_runs r USING old WHERE r.run_id = old.run_id RETURNING r.started_at"
+                ") SELECT count(*), min(started_at) FROM gone"),
             extension),
         pg::Parameters().timestamp(before).int8(runs_a_portion));
     return pruned(rows);
@@ -59,16 +64,16 @@ Pruned prune_runs(pg::Spi& spi, const pg::Extension& extension, TimestampTz befo
 Pruned prune_audit(pg::Spi& spi, const pg::Extension& extension, TimestampTz before)
 {
     const pg::AsExtensionOwner as_owner(extension);
-    const pg::Rows rows = spi.run(
-        pg::in_extension_schema(
-            "WITH old AS MATERIALIZED ("
-            "  SELECT a.audit_id FROM @extschema@.cleanup_audit a WHERE a.at < $1"
-            "  ORDER BY a.at LIMIT $2 FOR UPDATE SKIP LOCKED"
-            "), gone AS ("
-            "  DELETE FROM @extschema@.cleanup_audit a USING old WHERE a.audit_id = old.audit_id RETURNING a.at"
-            ") SELECT count(*), min(at) FROM gone",
-            extension),
-        pg::Parameters().timestamp(before).int8(audit_rows_a_portion));
+    const pg::Rows rows =
+        spi.run(pg::in_extension_schema(
+                    "WITH old AS MATERIALIZED ("
+                    "  SELECT a.audit_id FROM @extschema@.cleanup_audit a WHERE a.at < $1"
+                    "  ORDER BY a.at LIMIT $2 FOR UPDATE SKIP LOCKED"
+                    "), gone AS ("
+                    "  DELETE FROM @extschema@.cleanup_audit a USING old WHERE a.audit_id = old.audit_id RETURNING a.at"
+                    ") SELECT count(*), min(at) FROM gone",
+                    extension),
+                pg::Parameters().timestamp(before).int8(audit_rows_a_portion));
     return pruned(rows);
 }
 
@@ -105,9 +110,10 @@ bool history_is_due(pg::Spi& spi, const pg::Extension& extension, TimestampTz be
     const pg::AsExtensionOwner as_owner(extension);
     const pg::Rows rows = spi.run(
         pg::in_extension_schema(
-            pg::concat("SELECT EXISTS (SELECT FROM @extschema@.cleanup_audit a WHERE a.at < $1) OR EXISTS ("
-                       "SELECT FROM @extschema@.cleanup_runs r WHERE r.started_at < $1 AND r.status <> 'running' AND NOT ",
-                       is_a_last_run, ")"),
+            pg::concat(
+                "SELECT EXISTS (SELECT FROM @extschema@.cleanup_audit a WHERE a.at < $1) OR EXISTS ("
+                "SELECT FROM @extschema@.cleanup_runs r WHERE r.started_at < $1 AND r.status <> 'running' AND NOT ",
+                is_a_last_run, ")"),
             extension),
         pg::Parameters().timestamp(before), pg::Access::read_only);
     return pg::to_bool(rows[0][0]);

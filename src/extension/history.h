@@ -13,8 +13,8 @@ bool history_is_due(pg::Spi& spi, const pg::Extension& extension, TimestampTz be
 // cleanup_totals, so that the lifetime sums of cleanup_stats stay. A policy's last run stays whatever its age. A row
 // "history_pruned" in the audit says how many went and from which time, this time and ever.
 //
-// Does a bounded portion at a time: true when there is more, for the next transaction. Does nothing until the oldest row is
-// an hour past `before`: a run each minute need not write an audit row each minute about its predecessor.
+// Does a bounded portion at a time: true when there is more, for the next transaction. Does nothing until the oldest
+// row is an hour past `before`: a run each minute need not write an audit row each minute about its predecessor.
 bool prune_history(pg::Spi& spi, const pg::Extension& extension, TimestampTz before);
 
 } // namespace pgcleanup

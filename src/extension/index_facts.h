@@ -10,8 +10,8 @@ enum class IndexUse {
     order,  // yields rows by age: btree
 };
 
-// Whether `leaf` has a valid index of all rows (NULLs apart) that the column leads; a column anywhere in a BRIN index counts
-// for searching. Reads catalogs only.
+// Whether `leaf` has a valid index of all rows (NULLs apart) that the column leads; a column anywhere in a BRIN index
+// counts for searching. Reads catalogs only.
 bool has_age_index(pg::Spi& spi, Oid leaf, const std::string& column, IndexUse use);
 
 } // namespace pgcleanup

@@ -58,7 +58,8 @@ void pg_init_key(ScanKey key, Relation index, const ProbeStart& start)
     const Oid greater = get_opfamily_member(index->rd_opfamily[0], type, start.type, BTGreaterStrategyNumber);
     if (!OidIsValid(greater))
         elog(ERROR, "no operator > for type %u", start.type);
-    ScanKeyEntryInitialize(key, 0, 1, BTGreaterStrategyNumber, start.type, InvalidOid, get_opcode(greater), start.above);
+    ScanKeyEntryInitialize(key, 0, 1, BTGreaterStrategyNumber, start.type, InvalidOid, get_opcode(greater),
+                           start.above);
 }
 
 // What a scan brought so far, as plain data.

@@ -30,9 +30,9 @@ struct Probe {
     bool gave_up = false;
 };
 
-// The first visible rows of `table` by `column`, read from an index. Nothing when there is no valid, complete btree index
-// in the type's own order that the column leads. An index that is not vacuumed yet may begin with a million entries of
-// deleted rows; a plain `ORDER BY ... LIMIT 1` would walk them all, this gives up.
+// The first visible rows of `table` by `column`, read from an index. Nothing when there is no valid, complete btree
+// index in the type's own order that the column leads. An index that is not vacuumed yet may begin with a million
+// entries of deleted rows; a plain `ORDER BY ... LIMIT 1` would walk them all, this gives up.
 std::optional<Probe> probe_index(Oid table, AttrNumber column, const ProbeStart& start, const ProbeLimits& limits);
 
 } // namespace pgcleanup

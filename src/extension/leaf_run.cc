@@ -222,9 +222,10 @@ void LeafRun::redo_lock_first(const WorkUnit& unit, std::int64_t done_units)
         if (!pause) {
             remember(unit);
             if (++locked_units_ >= most_locked_units)
-                throw RunStopped{"partial", concat("stopped: another session keeps a lock that the deletes need; the last "
-                                                   "error: ",
-                                                   error->fields().message)};
+                throw RunStopped{"partial",
+                                 concat("stopped: another session keeps a lock that the deletes need; the last "
+                                        "error: ",
+                                        error->fields().message)};
             return;
         }
         pg::wait_for_latch(*pause);

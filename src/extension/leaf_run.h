@@ -26,7 +26,8 @@ public:
     void finish(bool try_again);
 
 private:
-    // Runs `read`, which only reads the leaf table, in a transaction of its own. Waits, within limits, for who locks it.
+    // Runs `read`, which only reads the leaf table, in a transaction of its own. Waits, within limits, for who locks
+    // it.
     template <class F>
     auto look(F&& read);
     Oid current_file();

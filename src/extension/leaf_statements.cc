@@ -112,8 +112,9 @@ const pg::Plan& LeafStatements::plan(pg::Spi& /*spi*/, Kind kind, bool by_blocks
         found = plans_.emplace(key, std::move(prepared)).first;
     }
     if (!ensure_tid_plan(found->second) && !std::exchange(warned_of_plan_, true))
-        pg::notice(WARNING, {.message = concat("pg_cleanup: batches of ", name_, " are not planned by row id, and are slow"),
-                             .hint = "A function that the policy's condition calls changes settings when it is planned."});
+        pg::notice(WARNING,
+                   {.message = concat("pg_cleanup: batches of ", name_, " are not planned by row id, and are slow"),
+                    .hint = "A function that the policy's condition calls changes settings when it is planned."});
     return found->second;
 }
 

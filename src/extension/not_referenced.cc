@@ -18,7 +18,9 @@ public:
     {
         std::string joined;
         for (const ForeignKey& key : cascade_.find(table).keys) {
-            const std::string test = key.blocks() ? blocker(table, key, alias) : key.cascades() ? through(table, key, alias) : "";
+            const std::string test = key.blocks()     ? blocker(table, key, alias)
+                                     : key.cascades() ? through(table, key, alias)
+                                                      : "";
             if (!test.empty())
                 joined += (joined.empty() ? "" : " AND ") + test;
         }
@@ -51,7 +53,8 @@ private:
     int aliases_ = 0;
 };
 
-// A row that references the same row by CASCADE too is gone before the constraint is checked if that trigger fires first.
+// A row that references the same row by CASCADE too is gone before the constraint is checked if that trigger fires
+// first.
 std::string not_taken_before(const CascadeTable& table, const ForeignKey& blocking)
 {
     std::string condition;
@@ -64,13 +67,14 @@ std::string not_taken_before(const CascadeTable& table, const ForeignKey& blocki
 // The rows that reference a row of `going` in a way that blocks it.
 std::string blockers_of(const CascadeTable& table, const ForeignKey& key)
 {
-    return pg::concat("SELECT r.tableoid, r.ctid FROM ", from_referenced(key), " AS p, ", from_referencing(key),
-                      " AS r WHERE p.tableoid OPERATOR(pg_catalog.=) going.tab AND p.ctid OPERATOR(pg_catalog.=) going.tid AND ",
-                      reference_match(key, "p", "r"), not_taken_before(table, key));
+    return pg::concat(
+        "SELECT r.tableoid, r.ctid FROM ", from_referenced(key), " AS p, ", from_referencing(key),
+        " AS r WHERE p.tableoid OPERATOR(pg_catalog.=) going.tab AND p.ctid OPERATOR(pg_catalog.=) going.tid AND ",
+        reference_match(key, "p", "r"), not_taken_before(table, key));
 }
 
-// Where a table that blocks is one whose rows go by the same cascade, or the graph has cycles: all that goes with the row
-// is gathered, and a blocker must go no later than what it references.
+// Where a table that blocks is one whose rows go by the same cascade, or the graph has cycles: all that goes with the
+// row is gathered, and a blocker must go no later than what it references.
 std::string recursive_test(const Cascade& cascade)
 {
     std::string blockers;
@@ -78,10 +82,11 @@ std::string recursive_test(const Cascade& cascade)
         for (const ForeignKey& key : table.keys)
             if (key.blocks())
                 blockers += (blockers.empty() ? "" : " UNION ALL ") + blockers_of(table, key);
-    return pg::concat("(WITH RECURSIVE ", going_with_target(cascade), " SELECT true FROM going CROSS JOIN LATERAL (", blockers,
-                      ") AS blocker (tab, tid) WHERE NOT EXISTS (SELECT FROM going AS gone"
-                      " WHERE gone.tab OPERATOR(pg_catalog.=) blocker.tab AND gone.tid OPERATOR(pg_catalog.=) blocker.tid"
-                      " AND gone.depth OPERATOR(pg_catalog.<=) going.depth) LIMIT 1) IS NULL");
+    return pg::concat(
+        "(WITH RECURSIVE ", going_with_target(cascade), " SELECT true FROM going CROSS JOIN LATERAL (", blockers,
+        ") AS blocker (tab, tid) WHERE NOT EXISTS (SELECT FROM going AS gone"
+        " WHERE gone.tab OPERATOR(pg_catalog.=) blocker.tab AND gone.tid OPERATOR(pg_catalog.=) blocker.tid"
+        " AND gone.depth OPERATOR(pg_catalog.<=) going.depth) LIMIT 1) IS NULL");
 }
 
 bool blocker_may_go_along(const Cascade& cascade)

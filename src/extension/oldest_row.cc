@@ -118,8 +118,8 @@ bool condition_is_harmless(const Policy& policy)
 {
     if (!policy.condition)
         return true;
-    const pg::Plan plan(pg::concat("SELECT (", *policy.condition, ") FROM ", pg::relation_name(policy.target), " AS target"),
-                        {});
+    const pg::Plan plan(
+        pg::concat("SELECT (", *policy.condition, ") FROM ", pg::relation_name(policy.target), " AS target"), {});
     return runs_builtin_code_only(plan);
 }
 

@@ -33,7 +33,8 @@ void pause(const std::string& reason)
     bool inserted = false;
     {
         const pg::AsExtensionOwner as_owner(extension);
-        // The index cleanup_pauses_open allows one open pause; of two that come at a time, the later one waits and loses.
+        // The index cleanup_pauses_open allows one open pause; of two that come at a time, the later one waits and
+        // loses.
         inserted = spi.run(pg::in_extension_schema("INSERT INTO @extschema@.cleanup_pauses (paused_by, reason) "
                                                    "VALUES ($1, $2) ON CONFLICT DO NOTHING",
                                                    extension),
@@ -56,12 +57,12 @@ void resume(const std::string& reason)
     pg::Rows resumed;
     {
         const pg::AsExtensionOwner as_owner(extension);
-        resumed = spi.run(pg::in_extension_schema(
-                              "UPDATE @extschema@.cleanup_pauses SET resumed_at = pg_catalog.clock_timestamp(), "
-                              "resumed_by = $1, resume_reason = $2 WHERE resumed_at IS NULL "
-                              "RETURNING paused_at, paused_by, reason",
-                              extension),
-                          pg::Parameters().name(actor).text(reason));
+        resumed = spi.run(
+            pg::in_extension_schema("UPDATE @extschema@.cleanup_pauses SET resumed_at = pg_catalog.clock_timestamp(), "
+                                    "resumed_by = $1, resume_reason = $2 WHERE resumed_at IS NULL "
+                                    "RETURNING paused_at, paused_by, reason",
+                                    extension),
+            pg::Parameters().name(actor).text(reason));
     }
     if (resumed.empty())
         pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -83,8 +84,8 @@ std::optional<PauseState> current_pause(pg::Spi& spi, const pg::Extension& exten
 {
     const pg::AsExtensionOwner as_owner(extension);
     const pg::Rows rows = spi.run(
-        pg::in_extension_schema("SELECT paused_at, paused_by, reason FROM @extschema@.cleanup_pauses WHERE resumed_at IS NULL",
-                                extension),
+        pg::in_extension_schema(
+            "SELECT paused_at, paused_by, reason FROM @extschema@.cleanup_pauses WHERE resumed_at IS NULL", extension),
         {}, pg::Access::read_only);
     if (rows.empty())
         return std::nullopt;

@@ -13,7 +13,10 @@ namespace {
 
 using pg::concat;
 
-std::string timestamp_text(TimestampTz time) { return pg::output_text(TimestampTzGetDatum(time), TIMESTAMPTZOID); }
+std::string timestamp_text(TimestampTz time)
+{
+    return pg::output_text(TimestampTzGetDatum(time), TIMESTAMPTZOID);
+}
 
 // Ages that people cannot read as a time get the time in parentheses.
 bool needs_translation(AgeKind kind)
@@ -24,7 +27,8 @@ bool needs_translation(AgeKind kind)
 class Preview {
 public:
     Preview(const OwnerSession& session, const TaskRequest& request, const Policy& policy)
-        : policy_(policy), owner_(session.owner), start_(request.start), cutoff_(cutoff_at(policy, request.start, std::nullopt)),
+        : policy_(policy), owner_(session.owner), start_(request.start),
+          cutoff_(cutoff_at(policy, request.start, std::nullopt)),
           eligibility_(policy, {cutoff_.value_or(start_), {}, {}}), keys_(readable_blocking_keys())
     {
     }
@@ -46,7 +50,8 @@ private:
         return keys;
     }
 
-    // Columns: the row, its age as a time, its age as it is stored, whether nothing blocks it, and one per key that might.
+    // Columns: the row, its age as a time, its age as it is stored, whether nothing blocks it, and one per key that
+    // might.
     std::string compose(pg::Spi& spi, int rows) const
     {
         const std::optional<std::string>& column = eligibility_.age_column();
@@ -85,9 +90,10 @@ private:
         if (!cutoff_)
             return "";
         const std::string age = row[2].value_or("NULL");
-        return concat(*policy_.age_column, " ", age, needs_translation(eligibility_.age_kind()) && row[1] ? concat(" (", *row[1], ")") : "",
-                      " is older than the cutoff ", timestamp_text(*cutoff_), " (", policy_.retain.value_or("0"), " before ",
-                      timestamp_text(start_), ")");
+        return concat(*policy_.age_column, " ", age,
+                      needs_translation(eligibility_.age_kind()) && row[1] ? concat(" (", *row[1], ")") : "",
+                      " is older than the cutoff ", timestamp_text(*cutoff_), " (", policy_.retain.value_or("0"),
+                      " before ", timestamp_text(start_), ")");
     }
 
     std::string blockers(const std::vector<pg::Cell>& row) const
@@ -95,7 +101,8 @@ private:
         std::string text;
         for (std::size_t n = 0; n < keys_.size(); ++n)
             if (row[4 + n])
-                text += concat(text.empty() ? "referenced by " : ", ", keys_[n].referencing_name, " (", keys_[n].name, ")");
+                text +=
+                    concat(text.empty() ? "referenced by " : ", ", keys_[n].referencing_name, " (", keys_[n].name, ")");
         return text.empty() ? "rows that would go along are referenced by rows that stay" : text;
     }
 

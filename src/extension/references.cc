@@ -8,8 +8,8 @@ namespace pgcleanup {
 
 namespace {
 
-// The tables that hold rows of the referencing table and have no usable index that leads with the referencing columns. By
-// name, as column numbers differ between partitions. A partial index serves when it only leaves out NULLs, which no
+// The tables that hold rows of the referencing table and have no usable index that leads with the referencing columns.
+// By name, as column numbers differ between partitions. A partial index serves when it only leaves out NULLs, which no
 // reference looks for.
 constexpr std::string_view unindexed_sql = R"(
 (SELECT string_agg(leaf.relid::oid::text, ',' ORDER BY leaf.relid) FILTER (WHERE NOT EXISTS (
@@ -28,8 +28,8 @@ constexpr std::string_view unindexed_sql = R"(
 )";
 
 // One row per constraint and column. A constraint of a partitioned table has one row for itself and one for each
-// partition on either side; the ones that act are those with a trigger on the referenced table, and of these the topmost
-// within the tree that is asked about.
+// partition on either side; the ones that act are those with a trigger on the referenced table, and of these the
+// topmost within the tree that is asked about.
 std::string keys_sql()
 {
     return pg::concat(R"(
@@ -60,7 +60,10 @@ pg::Rows read_keys(Oid relation)
     return spi.run(keys_sql(), pg::Parameters().oid(relation));
 }
 
-Oid to_oid(const pg::Cell& cell) { return static_cast<Oid>(pg::to_int64(cell)); }
+Oid to_oid(const pg::Cell& cell)
+{
+    return static_cast<Oid>(pg::to_int64(cell));
+}
 
 // "1,2,3", or nothing.
 std::vector<Oid> to_oids(const pg::Cell& cell)
@@ -116,14 +119,15 @@ ColumnType column_type(Oid relation, AttrNumber attribute)
     return result;
 }
 
-// As ri_triggers.c decides: the referencing column's collation, so that its index serves, unless the referenced one's is
-// not deterministic, where it decides what equal means.
+// As ri_triggers.c decides: the referencing column's collation, so that its index serves, unless the referenced one's
+// is not deterministic, where it decides what equal means.
 std::string collation_clause(Oid referenced, Oid referencing)
 {
     if (referenced == referencing)
         return "";
     return pg::pg_call([&] {
-        const Oid collation = OidIsValid(referenced) && !get_collation_isdeterministic(referenced) ? referenced : referencing;
+        const Oid collation =
+            OidIsValid(referenced) && !get_collation_isdeterministic(referenced) ? referenced : referencing;
         if (!OidIsValid(collation))
             return "";
         HeapTuple tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
@@ -136,7 +140,8 @@ std::string collation_clause(Oid referenced, Oid referencing)
     });
 }
 
-std::string column_match(const ForeignKey& key, std::size_t n, std::string_view referenced, std::string_view referencing)
+std::string column_match(const ForeignKey& key, std::size_t n, std::string_view referenced,
+                         std::string_view referencing)
 {
     const ColumnType left = column_type(key.referenced, key.referenced_attributes[n]);
     const ColumnType right = column_type(key.referencing, key.referencing_attributes[n]);
@@ -196,8 +201,8 @@ std::string within_partition(const ForeignKey& key, Oid table, std::string_view 
 std::string reference_probe(const ForeignKey& key, Oid table, std::string_view alias, std::string_view row,
                             std::string_view condition)
 {
-    return pg::concat("(SELECT true FROM ", from_referencing(key), " AS ", row, " WHERE ", reference_match(key, alias, row),
-                      within_partition(key, table, alias), condition, " LIMIT 1)");
+    return pg::concat("(SELECT true FROM ", from_referencing(key), " AS ", row, " WHERE ",
+                      reference_match(key, alias, row), within_partition(key, table, alias), condition, " LIMIT 1)");
 }
 
 std::string same_row(std::string_view left, std::string_view right)

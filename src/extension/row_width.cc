@@ -67,8 +67,8 @@ double average_row_bytes(pg::Spi& spi, Oid table)
     double blocks = 0;
     for (const Oid leaf : leaves_of(table))
         blocks += pg::pg_call([&] { return pg_block_count(leaf); });
-    const pg::Rows rows = spi.run(concat("SELECT pg_catalog.avg(", width, ")::pg_catalog.float8 FROM ", from_table(table),
-                                         " AS target", sample_clause(blocks)),
+    const pg::Rows rows = spi.run(concat("SELECT pg_catalog.avg(", width, ")::pg_catalog.float8 FROM ",
+                                         from_table(table), " AS target", sample_clause(blocks)),
                                   {}, pg::Access::read_only);
     return std::round(rows[0][0] ? pg::to_double(rows[0][0]) : planned_row_bytes(table));
 }

@@ -115,14 +115,9 @@ void RunRecord::begin()
 {
     const AsExtensionOwner owner(extension_);
     Spi spi;
-    const pg::Rows rows =
-        spi.run(pg::in_extension_schema(insert_target_sql, extension_),
-                Parameters()
-                    .int8(run_id_)
-                    .text(policy_.name)
-                    .text(policy_.target_name)
-                    .text(policy_.action)
-                    .int8(policy_.id));
+    const pg::Rows rows = spi.run(
+        pg::in_extension_schema(insert_target_sql, extension_),
+        Parameters().int8(run_id_).text(policy_.name).text(policy_.target_name).text(policy_.action).int8(policy_.id));
     pending_ = row_id_of(rows[0][0]);
 }
 
@@ -135,8 +130,8 @@ pg::Rows RunRecord::change_row(std::optional<pg::Plan>& slot, const char* sql, c
     const pg::Plan& change = plan(slot, sql, parameters);
     pg::Rows rows = spi.run(change, parameters);
     if (rows.empty()) {
-        const pg::Rows found = spi.run(pg::in_extension_schema(find_row_sql, extension_),
-                                       Parameters().int8(run_id_).text(policy_.name));
+        const pg::Rows found =
+            spi.run(pg::in_extension_schema(find_row_sql, extension_), Parameters().int8(run_id_).text(policy_.name));
         if (!found.empty()) {
             row = row_id_of(found[0][0]);
             rows = spi.run(change, parameters);

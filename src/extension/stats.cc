@@ -94,7 +94,10 @@ std::vector<Policy> visible_policies(pg::Spi& spi, const pg::Extension& extensio
     return policies;
 }
 
-pg::Cell number(std::int64_t value) { return std::to_string(value); }
+pg::Cell number(std::int64_t value)
+{
+    return std::to_string(value);
+}
 
 pg::Cell number(const std::optional<std::int64_t>& value)
 {

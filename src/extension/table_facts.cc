@@ -14,7 +14,10 @@ namespace pgcleanup {
 namespace {
 
 // Runs inside pg_call; allocates in the current memory context.
-List* pg_inheritors(Oid table) { return find_all_inheritors(table, NoLock, nullptr); }
+List* pg_inheritors(Oid table)
+{
+    return find_all_inheritors(table, NoLock, nullptr);
+}
 
 double pg_planner_rows(Oid table)
 {

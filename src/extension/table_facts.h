@@ -14,7 +14,8 @@ std::string from_table(Oid table);
 // Rows by the planner's estimate, over all partitions; takes AccessShareLock on each. No scan.
 double estimated_rows(Oid table);
 
-// Whether `role` may read the whole table by name: SELECT, USAGE of its schema, and no row security that applies to him.
+// Whether `role` may read the whole table by name: SELECT, USAGE of its schema, and no row security that applies to
+// him.
 bool may_read(Oid table, Oid role);
 
 } // namespace pgcleanup

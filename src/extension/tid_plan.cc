@@ -42,8 +42,8 @@ bool ensure_tid_plan(const pg::Plan& plan)
 {
     if (pg::pg_call([&] { return pg_has_tid_plan(plan.get()); }))
         return true;
-    // Disabled together, the other scans keep their order among themselves, so subqueries of the condition are planned as
-    // before; only the target's TID scan, which is not disabled, gains.
+    // Disabled together, the other scans keep their order among themselves, so subqueries of the condition are planned
+    // as before; only the target's TID scan, which is not disabled, gains.
     const pg::SettingsScope settings;
     for (const char* scan : {"enable_seqscan", "enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan"})
         settings.set(scan, "off");

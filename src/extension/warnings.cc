@@ -55,10 +55,10 @@ void warn_of_blocked_rows(const DryRunFacts& facts, Warnings& list)
     std::vector<std::string> keys;
     for (const auto& [key, rows] : facts.due.blocked_by)
         keys.push_back(concat(key, " (", rows, rows == 1 ? " row)" : " rows)"));
-    list.push_back(concat(facts.due.blocked, facts.due.blocked == 1 ? " eligible row stays" : " eligible rows stay",
-                          ", as rows that stay reference ", facts.due.blocked == 1 ? "it: " : "them: ",
-                          listed(keys),
-                          ". Delete the referencing rows first, or let the constraint say ON DELETE CASCADE or SET NULL."));
+    list.push_back(
+        concat(facts.due.blocked, facts.due.blocked == 1 ? " eligible row stays" : " eligible rows stay",
+               ", as rows that stay reference ", facts.due.blocked == 1 ? "it: " : "them: ", listed(keys),
+               ". Delete the referencing rows first, or let the constraint say ON DELETE CASCADE or SET NULL."));
 }
 
 void warn_of_overlap(pg::Spi& spi, const DryRunFacts& facts, Warnings& list)
@@ -70,8 +70,9 @@ void warn_of_overlap(pg::Spi& spi, const DryRunFacts& facts, Warnings& list)
             topmost_table(other.target) == topmost && may_manage(other, facts.owner))
             names.push_back(concat('"', other.name, '"'));
     if (!names.empty())
-        list.push_back(concat("Other policies act on the same table: ", listed(names),
-                              ". Rows that are due by several of them are counted in each: the numbers cannot be added up."));
+        list.push_back(
+            concat("Other policies act on the same table: ", listed(names),
+                   ". Rows that are due by several of them are counted in each: the numbers cannot be added up."));
 }
 
 std::string listed(std::span<const std::string> items, std::size_t most)

@@ -1,5 +1,5 @@
-// What a dry run warns of: each warning says one thing and what to do about it, with a statement to paste where there is
-// one. docs/reference/preview_and_dry_run.md lists them.
+// What a dry run warns of: each warning says one thing and what to do about it, with a statement to paste where there
+// is one. docs/reference/preview_and_dry_run.md lists them.
 #pragma once
 
 #include "extension/due_rows.h"

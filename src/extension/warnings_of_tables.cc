@@ -20,7 +20,10 @@ namespace {
 
 constexpr std::size_t most_statements = 3;
 
-std::string about_rows(double rows) { return concat("about ", static_cast<std::int64_t>(rows), " rows"); }
+std::string about_rows(double rows)
+{
+    return concat("about ", static_cast<std::int64_t>(rows), " rows");
+}
 
 // One statement per table; a partitioned table gets one per partition, as CONCURRENTLY works only there.
 std::string create_index_statements(const std::vector<Oid>& tables, const std::string& columns)
@@ -32,7 +35,8 @@ std::string create_index_statements(const std::vector<Oid>& tables, const std::s
     std::string text;
     for (std::size_t n = 0; n < shown; ++n)
         text += (n == 0 ? "" : " ") + statements[n];
-    return statements.size() > shown ? concat(text, " and so on for ", statements.size() - shown, " more partitions") : text;
+    return statements.size() > shown ? concat(text, " and so on for ", statements.size() - shown, " more partitions")
+                                     : text;
 }
 
 std::string joined(const std::vector<std::string>& columns)
@@ -62,7 +66,8 @@ Published published(Oid table, CmdType command)
         if (is_delete ? !publication.rf_valid_for_delete : !publication.rf_valid_for_update)
             result = Published::filter;
         else if ((is_delete ? publication.pubactions.pubdelete : publication.pubactions.pubupdate) &&
-                 relation->rd_rel->relreplident != REPLICA_IDENTITY_FULL && !OidIsValid(RelationGetReplicaIndex(relation)))
+                 relation->rd_rel->relreplident != REPLICA_IDENTITY_FULL &&
+                 !OidIsValid(RelationGetReplicaIndex(relation)))
             result = Published::no_identity;
         table_close(relation, NoLock);
         return result;
@@ -78,10 +83,12 @@ void warn_of_publication(Oid table, CmdType command, Warnings& list)
         return;
     case Published::no_identity:
         return list.push_back(concat(name, " is published without a replica identity: each ", what,
-                                     " fails. Give it a primary key, or: ALTER TABLE ", name, " REPLICA IDENTITY FULL;"));
+                                     " fails. Give it a primary key, or: ALTER TABLE ", name,
+                                     " REPLICA IDENTITY FULL;"));
     case Published::filter:
-        return list.push_back(concat(name, " is published with a row filter on columns outside its replica identity: each ",
-                                     what, " fails. Change the filter, or: ALTER TABLE ", name, " REPLICA IDENTITY FULL;"));
+        return list.push_back(
+            concat(name, " is published with a row filter on columns outside its replica identity: each ", what,
+                   " fails. Change the filter, or: ALTER TABLE ", name, " REPLICA IDENTITY FULL;"));
     }
 }
 
@@ -96,8 +103,8 @@ std::string way_to_read(const ForeignKey& key, Oid owner, const std::string& rea
 void warn_of_unread_table(const ForeignKey& key, Oid owner, Warnings& list)
 {
     const std::string reader = pg::quote_identifier(pg::role_name(owner));
-    list.push_back(concat(key.referencing_name, " references ", key.referenced_name, " (", key.name, ", ", delete_action(key),
-                          "), but ", reader, " may not read it: ",
+    list.push_back(concat(key.referencing_name, " references ", key.referenced_name, " (", key.name, ", ",
+                          delete_action(key), "), but ", reader, " may not read it: ",
                           key.blocks() ? "rows that it blocks are not counted, and fail one by one in a run"
                                        : "rows of it that go along are not counted",
                           ". ", way_to_read(key, owner, reader)));
@@ -120,8 +127,8 @@ void warn_of_missing_age_index(pg::Spi& spi, const DryRunFacts& facts, Warnings&
     if (without.empty())
         return;
     const std::string column = pg::quote_identifier(*facts.policy.age_column);
-    list.push_back(concat(pg::relation_name(facts.policy.target), " has ", about_rows(rows), " and no index on ", column,
-                          ": each run reads the whole table. ", create_index_statements(without, column)));
+    list.push_back(concat(pg::relation_name(facts.policy.target), " has ", about_rows(rows), " and no index on ",
+                          column, ": each run reads the whole table. ", create_index_statements(without, column)));
 }
 
 void warn_of_unindexed_references(const DryRunFacts& facts, Warnings& list)
@@ -138,9 +145,10 @@ void warn_of_unlogged(const DryRunFacts& facts, Warnings& list)
 {
     for (const Oid leaf : facts.leaves)
         if (persistence(leaf) == RELPERSISTENCE_UNLOGGED)
-            list.push_back(concat(pg::relation_name(leaf), " is unlogged: a crash of the server empties it, and no standby or"
-                                  " backup has its rows. If that is not meant: ALTER TABLE ", pg::relation_name(leaf),
-                                  " SET LOGGED;"));
+            list.push_back(concat(pg::relation_name(leaf),
+                                  " is unlogged: a crash of the server empties it, and no standby or"
+                                  " backup has its rows. If that is not meant: ALTER TABLE ",
+                                  pg::relation_name(leaf), " SET LOGGED;"));
 }
 
 void warn_of_publications(const DryRunFacts& facts, Warnings& list)

@@ -65,9 +65,10 @@ void warn(const pg::Rows& triggers, const char* event, Warnings& list)
     for (const std::vector<pg::Cell>& row : triggers)
         names.push_back(concat(*row[1], " on ", *row[0], " (", *row[2], " ", event, ", ", *row[3], ", ", *row[4], ")"));
     if (!names.empty())
-        list.push_back(concat("Triggers will fire: ", listed(names),
-                              ". They run for every batch and slow it down; one that returns NULL or raises an error keeps"
-                              " its row."));
+        list.push_back(
+            concat("Triggers will fire: ", listed(names),
+                   ". They run for every batch and slow it down; one that returns NULL or raises an error keeps"
+                   " its row."));
 }
 
 void add_unique(std::vector<Oid>& tables, Oid added)
@@ -112,8 +113,10 @@ void warn_of_foreign_triggers(pg::Spi& spi, const DryRunFacts& facts, Warnings& 
         doubtful.push_back(concat(*row[0], " may create triggers on it"));
     if (!doubtful.empty())
         list.push_back(concat(pg::relation_name(facts.policy.target), " belongs to the superuser ",
-                              pg::quote_identifier(pg::role_name(facts.owner)), ", so a run would carry out other roles' code as a"
-                              " superuser: ", listed(doubtful), ". Give the table to a role that is none: ALTER TABLE ",
+                              pg::quote_identifier(pg::role_name(facts.owner)),
+                              ", so a run would carry out other roles' code as a"
+                              " superuser: ",
+                              listed(doubtful), ". Give the table to a role that is none: ALTER TABLE ",
                               pg::relation_name(facts.policy.target), " OWNER TO ...;"));
 }
 

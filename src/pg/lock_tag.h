@@ -2,8 +2,9 @@
 //
 // They are object locks whose class is our table cleanup_policies: no SQL function can take or drop them, as owner code
 // could with advisory locks (pg_advisory_unlock_all). A session-level lock outlives commits but not an abort of the
-// holder's transaction (lock.c, LockReleaseAll), so holders are processes that run no owner code. It also outlives a process
-// that ends between two transactions, and then blocks for ever: holders call release_session_locks_at_exit() first.
+// holder's transaction (lock.c, LockReleaseAll), so holders are processes that run no owner code. It also outlives a
+// process that ends between two transactions, and then blocks for ever: holders call release_session_locks_at_exit()
+// first.
 #pragma once
 
 #include "pg/guard.h"
@@ -26,8 +27,8 @@ public:
     // Takes it, waiting for others.
     void lock(LOCKMODE mode, bool for_session) const;
     void unlock(LOCKMODE mode, bool for_session) const;
-    // True when some other session holds it in a mode that conflicts with `mode`, which must not conflict with itself, or
-    // two that look at a time would see each other. Also while the holder is between two transactions.
+    // True when some other session holds it in a mode that conflicts with `mode`, which must not conflict with itself,
+    // or two that look at a time would see each other. Also while the holder is between two transactions.
     bool is_held_elsewhere(LOCKMODE mode) const;
 
 private:

@@ -49,18 +49,21 @@ struct NotAnException {
     std::string text = "no std::exception at all";
 };
 
-void pg_context_line(void* /*unused*/) { errcontext("context line of the test"); }
+void pg_context_line(void* /*unused*/)
+{
+    errcontext("context line of the test");
+}
 
 void pg_raise_with_every_field()
 {
     ErrorContextCallback callback{error_context_stack, pg_context_line, nullptr};
     error_context_stack = &callback;
-    ereport(ERROR, (errcode(ERRCODE_UNIQUE_VIOLATION), errmsg("the message: %s", "ünïcode %s"), errdetail("the detail"),
-                    errhint("the hint"), err_generic_string(PG_DIAG_SCHEMA_NAME, "the schema"),
-                    err_generic_string(PG_DIAG_TABLE_NAME, "the table"),
-                    err_generic_string(PG_DIAG_COLUMN_NAME, "the column"),
-                    err_generic_string(PG_DIAG_DATATYPE_NAME, "the type"),
-                    err_generic_string(PG_DIAG_CONSTRAINT_NAME, "the constraint")));
+    ereport(ERROR,
+            (errcode(ERRCODE_UNIQUE_VIOLATION), errmsg("the message: %s", "ünïcode %s"), errdetail("the detail"),
+             errhint("the hint"), err_generic_string(PG_DIAG_SCHEMA_NAME, "the schema"),
+             err_generic_string(PG_DIAG_TABLE_NAME, "the table"), err_generic_string(PG_DIAG_COLUMN_NAME, "the column"),
+             err_generic_string(PG_DIAG_DATATYPE_NAME, "the type"),
+             err_generic_string(PG_DIAG_CONSTRAINT_NAME, "the constraint")));
 }
 
 pg::ErrorFields every_field()
@@ -170,7 +173,10 @@ bool fails_in_subtransaction(Work&& work)
     return failed;
 }
 
-const char* pg_text(FunctionCallInfo fcinfo, int n) { return text_to_cstring(PG_GETARG_TEXT_PP(n)); }
+const char* pg_text(FunctionCallInfo fcinfo, int n)
+{
+    return text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
 
 Datum pg_optional_text(const std::string& text, bool& is_null)
 {
@@ -231,7 +237,9 @@ Datum guard_swallow(PG_FUNCTION_ARGS)
             failures += fails_in_subtransaction([&] {
                 pg::check_for_interrupts();
                 pg_call([&] { level(depth, how); });
-            }) ? 1 : 0;
+            })
+                            ? 1
+                            : 0;
         return Int32GetDatum(failures);
     });
 }
@@ -248,7 +256,9 @@ Datum guard_swallow_spi(PG_FUNCTION_ARGS)
                 const Sentinel sentinel;
                 pg::Spi spi;
                 spi.run(query);
-            }) ? 1 : 0;
+            })
+                            ? 1
+                            : 0;
         }
         return Int32GetDatum(failures);
     });
@@ -259,7 +269,8 @@ Datum guard_swallow_cleanup(PG_FUNCTION_ARGS)
     using namespace pgcleanup;
     return pg_entry([&] {
         const char* how = pg_call([&] { return pg_text(fcinfo, 0); });
-        // As from a destructor on an error's way out: nothing may leave it. The subtransaction is for what it leaves open.
+        // As from a destructor on an error's way out: nothing may leave it. The subtransaction is for what it leaves
+        // open.
         const bool failed = fails_in_subtransaction([&] {
             pg::pg_cleanup_call([&] { level(3, how); });
             pg::raise(every_field());
@@ -304,7 +315,10 @@ Datum guard_caught(PG_FUNCTION_ARGS)
     });
 }
 
-Datum guard_wait(PG_FUNCTION_ARGS) { PG_RETURN_INT32(pgcleanup::wait_level(PG_GETARG_INT32(0))); }
+Datum guard_wait(PG_FUNCTION_ARGS)
+{
+    PG_RETURN_INT32(pgcleanup::wait_level(PG_GETARG_INT32(0)));
+}
 
 Datum guard_exhaust_memory(PG_FUNCTION_ARGS)
 {
