@@ -285,11 +285,14 @@ void RunCoordinator::wait_for_worker(Worker& worker, const Policy& /*policy*/)
 {
     for (;;) {
         bool closed = false;
+        bool done = false;
         while (const std::optional<Message> message = worker.channel().receive(closed)) {
             if (message->kind == MessageKind::error)
                 worker_error_ = error_of_cells(message->cells);
+            // Its last word: everything is committed, and its exit is not worth waiting for.
+            done = done || message->kind == MessageKind::done;
         }
-        if (!worker.is_running())
+        if (done || !worker.is_running())
             break;
         look_for_ending();
         pass_ending_on(worker);

@@ -22,6 +22,8 @@ void connect(const TaskRequest& request)
     pg::set_for_worker("lock_timeout", "0");
     pg::set_for_worker("idle_in_transaction_session_timeout", "0");
     pg::set_for_worker("search_path", "pg_catalog, pg_temp");
+    // Compiling a catalog query takes longer than any of them.
+    pg::set_for_worker("jit", "off");
     pg::set_for_worker("application_name", "pg_cleanup");
 }
 

@@ -19,6 +19,16 @@ List* pg_inheritors(Oid table)
     return find_all_inheritors(table, NoLock, nullptr);
 }
 
+bool pg_has_triggers(Oid table)
+{
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+    if (!HeapTupleIsValid(tuple))
+        return false;
+    const bool has = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relhastriggers;
+    ReleaseSysCache(tuple);
+    return has;
+}
+
 double pg_planner_rows(Oid table)
 {
     Relation relation = try_relation_open(table, AccessShareLock);
@@ -64,6 +74,19 @@ double estimated_rows(Oid table)
     for (const Oid leaf : leaves_of(table))
         rows += pg::pg_call([&] { return pg_planner_rows(leaf); });
     return rows;
+}
+
+bool has_triggers(Oid table)
+{
+    return pg::pg_call([&] {
+        if (get_rel_relkind(table) != RELKIND_PARTITIONED_TABLE)
+            return pg_has_triggers(table);
+        List* members = pg_inheritors(table);
+        for (int i = 0; i < list_length(members); ++i)
+            if (pg_has_triggers(list_nth_oid(members, i)))
+                return true;
+        return false;
+    });
 }
 
 bool may_read(Oid table, Oid role)
