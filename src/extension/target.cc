@@ -1,5 +1,6 @@
 #include "extension/target.h"
 
+#include "pg/identity.h"
 #include "pg/text.h"
 #include "pg/version.h"
 
@@ -144,10 +145,26 @@ void check_one(Oid relation)
     check_meaning_of_delete(relation, row);
 }
 
+// Whoever owns a partition can put a trigger on it, which would run with the rights of the root's owner.
+void check_partition_owner(Oid root, Oid partition)
+{
+    const Oid owner = target_owner(root);
+    const Oid partition_owner = target_owner(partition);
+    if (owner == partition_owner)
+        return;
+    refuse(partition,
+           concat("It belongs to role ", pg::role_name(partition_owner), ", and the partitioned table to role ",
+                  pg::role_name(owner), ", as whom the policy runs."),
+           concat("ALTER TABLE ", pg::relation_name(partition), " OWNER TO ",
+                  pg::quote_identifier(pg::role_name(owner)), ";"),
+           ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE);
+}
+
 void check_partition(Oid root, Oid partition)
 {
     try {
         check_one(partition);
+        check_partition_owner(root, partition);
     } catch (const pg::PgError& error) {
         pg::ErrorFields fields = error.fields();
         fields.message = concat("cannot make a policy on ", pg::relation_name(root), ": its partition ",

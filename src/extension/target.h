@@ -10,7 +10,7 @@ namespace pgcleanup {
 void lock_target(Oid relation);
 
 // Raises, with a reason and a hint, unless it is a heap table, a partition, or a partitioned table all of whose
-// partitions are, and nothing about it makes deleting its rows mean something else: no catalog, temporary table,
+// partitions are and belong to its owner, and nothing about it makes deleting its rows mean something else: no catalog, temporary table,
 // extension member, DELETE rule, nor row security forced on its owner. Reads catalogs only.
 void check_target(Oid relation);
 
