@@ -1,7 +1,6 @@
 #include "extension/leaf_statements.h"
 
 #include "extension/references.h"
-#include "extension/tid_plan.h"
 #include "pg/text.h"
 
 namespace pgcleanup {
@@ -109,13 +108,13 @@ const pg::Plan& LeafStatements::plan(pg::Spi& /*spi*/, Kind kind, bool by_blocks
             any = RowIds{};
         // Generic, or a custom plan would prefer the age index and read the whole table for each batch.
         pg::Plan prepared(compose(kind, by_blocks), parameters(any).types(), CURSOR_OPT_GENERIC_PLAN);
-        found = plans_.emplace(key, std::move(prepared)).first;
+        found = plans_.emplace(key, TidPlan(std::move(prepared), has_blockers())).first;
     }
-    if (!ensure_tid_plan(found->second) && !std::exchange(warned_of_plan_, true))
+    if (!found->second.ensure() && !std::exchange(warned_of_plan_, true))
         pg::notice(WARNING,
                    {.message = concat("pg_cleanup: batches of ", name_, " are not planned by row id, and are slow"),
                     .hint = "A function that the policy's condition calls changes settings when it is planned."});
-    return found->second;
+    return found->second.plan();
 }
 
 std::string LeafStatements::blocker_names() const

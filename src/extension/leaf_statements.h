@@ -5,6 +5,7 @@
 #include "core/block_ranges.h"
 #include "extension/eligibility.h"
 #include "extension/row_ids.h"
+#include "extension/tid_plan.h"
 
 #include <map>
 #include <variant>
@@ -60,7 +61,7 @@ private:
     std::string name_;
     std::string not_referenced_;
     bool warned_of_plan_ = false;
-    std::map<std::pair<Kind, bool>, pg::Plan> plans_;
+    std::map<std::pair<Kind, bool>, TidPlan> plans_;
 };
 
 // The heap tables to work on: the target itself, or the leaf partitions of a partitioned one.

@@ -2,6 +2,9 @@
 
 #include "pg/settings_scope.h"
 
+#include <array>
+#include <span>
+
 extern "C" {
 #include "nodes/plannodes.h"
 #include "utils/plancache.h"
@@ -19,37 +22,63 @@ bool reaches_target_by_row_id(const ::Plan* node)
     return IsA(node, TidScan) || IsA(node, TidRangeScan) || IsA(node, Result);
 }
 
-bool pg_has_tid_plan(SPIPlanPtr plan)
+// What is looked at in a plan.
+struct PlanFacts {
+    bool by_row_id;
+    int generation;
+};
+
+CachedPlanSource* source_of(SPIPlanPtr plan)
+{
+    return static_cast<CachedPlanSource*>(linitial(SPI_plan_get_plan_sources(plan)));
+}
+
+// Plans when there is no valid plan.
+PlanFacts pg_look_at(SPIPlanPtr plan)
 {
     CachedPlan* cached = SPI_plan_get_cached_plan(plan);
     if (cached == nullptr)
-        return false;
+        return {false, -1};
     const bool found = reaches_target_by_row_id(linitial_node(PlannedStmt, cached->stmt_list)->planTree);
     ReleaseCachedPlan(cached, CurrentResourceOwner);
-    return found;
+    return {found, source_of(plan)->generation};
 }
 
-void pg_forget_generic_plan(SPIPlanPtr plan)
+PlanFacts plan_without(const pg::Plan& plan, std::span<const char* const> scans)
 {
-    auto* source = static_cast<CachedPlanSource*>(linitial(SPI_plan_get_plan_sources(plan)));
-    if (source->gplan != nullptr)
-        source->gplan->is_valid = false;
+    const pg::SettingsScope settings;
+    for (const char* scan : scans)
+        settings.set(scan, "off");
+    settings.set("enable_tidscan", "on");
+    return pg::pg_call([&] {
+        if (CachedPlan* generic = source_of(plan.get())->gplan; generic != nullptr)
+            generic->is_valid = false;
+        return pg_look_at(plan.get());
+    });
 }
+
+// A probe asks for one row, and where a few values make up a referencing column the planner expects to meet one at once
+// in any scan; but a row that may go is one that nothing references, and each probe would read the whole table.
+constexpr std::array<const char*, 1> scans_bad_for_probes{"enable_seqscan"};
+
+// Disabled together, the other scans keep their order among themselves, so subqueries of the condition are planned as
+// before; only the target's TID scan, which is not disabled, gains.
+constexpr std::array<const char*, 4> other_scans{"enable_seqscan", "enable_indexscan", "enable_indexonlyscan",
+                                                 "enable_bitmapscan"};
 
 } // namespace
 
-bool ensure_tid_plan(const pg::Plan& plan)
+bool TidPlan::ensure()
 {
-    if (pg::pg_call([&] { return pg_has_tid_plan(plan.get()); }))
+    PlanFacts facts = pg::pg_call([&] { return pg_look_at(plan_.get()); });
+    if (facts.by_row_id && (!probes_ || facts.generation == generation_))
         return true;
-    // Disabled together, the other scans keep their order among themselves, so subqueries of the condition are planned
-    // as before; only the target's TID scan, which is not disabled, gains.
-    const pg::SettingsScope settings;
-    for (const char* scan : {"enable_seqscan", "enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan"})
-        settings.set(scan, "off");
-    settings.set("enable_tidscan", "on");
-    pg::pg_call([&] { pg_forget_generic_plan(plan.get()); });
-    return pg::pg_call([&] { return pg_has_tid_plan(plan.get()); });
+    if (probes_)
+        facts = plan_without(plan_, scans_bad_for_probes);
+    if (!facts.by_row_id)
+        facts = plan_without(plan_, other_scans);
+    generation_ = facts.generation;
+    return facts.by_row_id;
 }
 
 } // namespace pgcleanup

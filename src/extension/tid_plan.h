@@ -5,10 +5,24 @@
 
 namespace pgcleanup {
 
-// Verifies that the statement's (generic) plan reaches the target by a TID scan or TID range scan; plans it again with
-// all other scans made unattractive when it does not. False when even that does not help, because owner code that
-// planning runs (a function folded to a constant) changes the settings: the plan is then slow, and as right as any.
-// Needs an open Spi.
-bool ensure_tid_plan(const pg::Plan& plan);
+// A prepared statement of a batch, with a generic plan that is looked at before each use.
+class TidPlan {
+public:
+    // `probes`: the statement looks, for each row, whether another table references it.
+    TidPlan(pg::Plan plan, bool probes) : plan_(std::move(plan)), probes_(probes) {}
+
+    const pg::Plan& plan() const noexcept { return plan_; }
+
+    // Verifies that the plan reaches the target by a TID scan or TID range scan, and the referencing tables by an index
+    // if there is one; else plans again with other scans made unattractive. False when even that does not help, because
+    // owner code that planning runs (a function folded to a constant) changes the settings: the plan is then slow, and
+    // as right as any. Needs an open Spi.
+    bool ensure();
+
+private:
+    pg::Plan plan_;
+    bool probes_;
+    int generation_ = -1; // of the plan that was made under our settings
+};
 
 } // namespace pgcleanup
