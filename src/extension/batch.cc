@@ -3,6 +3,7 @@
 #include "extension/expression.h"
 #include "extension/policy_state.h"
 #include "extension/references.h"
+#include "extension/target.h"
 #include "pg/latest_snapshot.h"
 #include "pg/text.h"
 
@@ -67,6 +68,12 @@ BatchFailure classify(const pg::PgError& error)
                                                                                            : BatchFailure::fatal;
 }
 
+void check_owner(const OwnerSession& session, const Policy& policy)
+{
+    if (target_owner(policy.target) != session.owner)
+        throw RunStopped{"failed", concat("table ", policy.target_name, " got another owner during the run")};
+}
+
 BatchRunner::BatchRunner(const RunContext& context, LeafStatements& statements)
     : context_(context), statements_(statements), dependents_(tables_to_count(statements.leaf())),
       rows_can_stay_(statements.has_blockers() || has_row_delete_trigger(statements.leaf()))
@@ -102,6 +109,9 @@ void BatchRunner::check_definition()
         throw RunStopped{"failed", concat("the policy is ", state_name(state.condition), ": ", state.reason)};
     if (fingerprint(context_.policy) != context_.fingerprint)
         throw RunStopped{"failed", "the policy is broken: what it refers to was changed during the run"};
+    check_owner(context_.session, context_.policy);
+    if (!is_leaf_of(statements_.leaf(), context_.policy.target))
+        throw LeafGone{};
     verify_condition();
     statements_.renew();
     dependents_ = tables_to_count(statements_.leaf());
@@ -145,7 +155,7 @@ BatchResult BatchRunner::attempt(const WorkUnit& unit, BatchMode mode, std::int6
 
         BatchCounters counters;
         counters.rows = result.rows;
-        counters.redone = mode == BatchMode::lock_first;
+        counters.redone = mode == BatchMode::lock_first && !statements_.must_lock_first();
         counters.done_units = done_units;
         const std::vector<DependentChange> after = dependent_counts();
         for (std::size_t i = 0; i < after.size(); ++i) {

@@ -22,6 +22,9 @@ struct RunContext {
     double row_width;
 };
 
+// Thrown when the leaf table is no longer part of the target: there is nothing more to do in it.
+struct LeafGone {};
+
 struct BatchResult {
     std::int64_t rows = 0;
     LeftBehind left;         // counted only where something can stay behind
@@ -37,14 +40,19 @@ enum class BatchMode {
 enum class BatchFailure { lock, row, cancel, fatal };
 BatchFailure classify(const pg::PgError& error);
 
+// Throws RunStopped when the target is not the session's any more: code of its new owner must not run in it. Needs a
+// lock on the target or on one of its leaf tables.
+void check_owner(const OwnerSession& session, const Policy& policy);
+
 class BatchRunner {
 public:
     BatchRunner(const RunContext& context, LeafStatements& statements);
 
     // Locks the leaf table for the rest of the transaction, by its OID, and then makes sure that everything still means
-    // what it meant when the run began: throws RunStopped otherwise. First in every transaction that names the table.
+    // what it meant when the run began: throws RunStopped otherwise, or LeafGone. First in every transaction that names
+    // the table.
     void enter(OwnerTransaction& transaction, LOCKMODE lock);
-    // Carries out one batch and commits it. Throws PgError with nothing done, or RunStopped.
+    // Carries out one batch and commits it. Throws PgError with nothing done, RunStopped or LeafGone.
     BatchResult attempt(const WorkUnit& unit, BatchMode mode, std::int64_t done_units);
 
 private:

@@ -30,13 +30,29 @@ bool pg_has_foreign_code(Node* node, void* context)
     return pg::walk_expression(node, pg_has_foreign_code, context);
 }
 
-bool pg_plan_has_foreign_code(SPIPlanPtr plan)
+bool pg_may_read(Oid function, void* /*context*/)
+{
+    return function >= FirstGenbkiObjectId && func_volatile(function) != PROVOLATILE_IMMUTABLE;
+}
+
+bool pg_reads_other_rows(Node* node, void* context)
+{
+    if (node == nullptr)
+        return false;
+    if (IsA(node, SubLink) || IsA(node, CoerceToDomain) || check_functions_in_node(node, pg_may_read, context))
+        return true;
+    if (IsA(node, Query))
+        return pg::walk_query(reinterpret_cast<Query*>(node), pg_reads_other_rows, context);
+    return pg::walk_expression(node, pg_reads_other_rows, context);
+}
+
+bool pg_any_query(SPIPlanPtr plan, bool (*test)(Node*, void*))
 {
     ListCell* source = nullptr;
     foreach (source, SPI_plan_get_plan_sources(plan)) {
         ListCell* query = nullptr;
         foreach (query, static_cast<CachedPlanSource*>(lfirst(source))->query_list) {
-            if (pg_has_foreign_code(static_cast<Node*>(lfirst(query)), nullptr))
+            if (test(static_cast<Node*>(lfirst(query)), nullptr))
                 return true;
         }
     }
@@ -47,7 +63,12 @@ bool pg_plan_has_foreign_code(SPIPlanPtr plan)
 
 bool runs_builtin_code_only(const pg::Plan& plan)
 {
-    return !pg::pg_call([&] { return pg_plan_has_foreign_code(plan.get()); });
+    return !pg::pg_call([&] { return pg_any_query(plan.get(), pg_has_foreign_code); });
+}
+
+bool may_read_other_rows(const pg::Plan& plan)
+{
+    return pg::pg_call([&] { return pg_any_query(plan.get(), pg_reads_other_rows); });
 }
 
 } // namespace pgcleanup

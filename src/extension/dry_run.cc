@@ -4,6 +4,7 @@
 #include "extension/row_width.h"
 #include "extension/strategy.h"
 #include "extension/table_facts.h"
+#include "extension/target.h"
 #include "extension/warnings.h"
 #include "pg/result_set.h"
 #include "pg/text.h"
@@ -77,10 +78,20 @@ void require_ready(const Policy& policy)
                  : "Set what is meant now with cleanup_alter_policy, or drop the policy with cleanup_drop_policy."});
 }
 
+void require_owner(const OwnerSession& session, const Policy& policy)
+{
+    if (target_owner(policy.target) == session.owner)
+        return;
+    pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+               .message = concat("table ", policy.target_name, " got another owner meanwhile"),
+               .hint = "Try again."});
+}
+
 void dry_run_policy(const OwnerSession& session, const TaskRequest& request, const Policy& policy, TaskReply& reply)
 {
     OwnerTransaction transaction(session, reading_lock_wait, pg::Access::read_only);
     require_ready(policy);
+    require_owner(session, policy);
     reply.row(result_row(session, request, policy));
     transaction.commit();
 }

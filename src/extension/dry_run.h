@@ -17,5 +17,7 @@ void dry_run_policy(const OwnerSession& session, const TaskRequest& request, con
 
 // For the above and the preview: raises unless the policy still means what it meant. Takes a lock on the target.
 void require_ready(const Policy& policy);
+// Raises unless the target, which must be locked, is still the session's: code of its new owner must not run in it.
+void require_owner(const OwnerSession& session, const Policy& policy);
 
 } // namespace pgcleanup

@@ -18,6 +18,8 @@ namespace {
 // A batch starts small and grows to what the target duration allows: 16 blocks are about a thousand rows.
 constexpr std::int64_t first_blocks = 16;
 constexpr std::int64_t most_blocks = 8192;
+// The row ids of a batch that locks first are in memory: 256 * 291 * 6 bytes.
+constexpr std::int64_t most_locked_blocks = 256;
 constexpr std::int64_t first_rows = 1000;
 constexpr std::int64_t most_rows = 100'000;
 // Blocks whose row ids are held in memory at a time: 64 * 291 * 6 bytes.
@@ -123,7 +125,8 @@ void LeafRun::walk_blocks()
 {
     // Rows that are appended from now on are younger than the cutoff.
     const std::uint32_t end = look([this] { return block_count(leaf_); });
-    core::BatchSizer sizer(target_duration(context_.request), first_blocks, 1, most_blocks);
+    core::BatchSizer sizer(target_duration(context_.request), first_blocks, 1,
+                           statements_.must_lock_first() ? most_locked_blocks : most_blocks);
     for (std::uint32_t begin = 0; begin < end;) {
         check_bounds();
         const auto size = static_cast<std::uint32_t>(takes_exact_rows() ? collected_blocks : sizer.next());
@@ -173,9 +176,14 @@ void LeafRun::run_rows(const RowIds& rows, std::int64_t done_units)
     }
 }
 
+BatchMode LeafRun::first_mode() const
+{
+    return statements_.must_lock_first() ? BatchMode::lock_first : BatchMode::optimistic;
+}
+
 void LeafRun::run_unit(const WorkUnit& unit, std::int64_t done_units)
 {
-    const std::optional<pg::PgError> error = try_batch(unit, BatchMode::optimistic, done_units);
+    const std::optional<pg::PgError> error = try_batch(unit, first_mode(), done_units);
     if (!error)
         return;
     rows_sizer_.shrink();
@@ -196,7 +204,7 @@ void LeafRun::run_unit(const WorkUnit& unit, std::int64_t done_units)
 
 void LeafRun::redo(const WorkUnit& unit, std::int64_t done_units)
 {
-    const std::optional<pg::PgError> error = try_batch(unit, BatchMode::optimistic, done_units);
+    const std::optional<pg::PgError> error = try_batch(unit, first_mode(), done_units);
     if (!error)
         return;
     if (classify(*error) == BatchFailure::lock)

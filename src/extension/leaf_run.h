@@ -34,6 +34,7 @@ private:
     void walk_blocks();
     void walk_index();
     void run_rows(const RowIds& rows, std::int64_t done_units);
+    BatchMode first_mode() const;
     void run_unit(const WorkUnit& unit, std::int64_t done_units);
     void redo(const WorkUnit& unit, std::int64_t done_units);
     void redo_lock_first(const WorkUnit& unit, std::int64_t done_units);

@@ -1,7 +1,12 @@
 #include "extension/leaf_statements.h"
 
+#include "extension/builtin_code.h"
 #include "extension/references.h"
 #include "pg/text.h"
+
+extern "C" {
+#include "catalog/partition.h"
+}
 
 namespace pgcleanup {
 
@@ -39,8 +44,15 @@ constexpr int sample_size = 5;
 
 LeafStatements::LeafStatements(const Policy& /*policy*/, const Eligibility& eligibility, Oid leaf, Oid owner)
     : eligibility_(eligibility), leaf_(leaf), owner_(owner), name_(pg::relation_name(leaf)),
-      not_referenced_(not_referenced_test(leaf, owner))
+      not_referenced_(not_referenced_test(leaf, owner)), must_lock_first_(condition_reads_other_rows())
 {
+}
+
+bool LeafStatements::condition_reads_other_rows() const
+{
+    const pg::Spi spi;
+    const pg::Plan plan(concat("SELECT FROM ONLY ", name_, " AS target WHERE ", eligibility_.condition()), {});
+    return may_read_other_rows(plan);
 }
 
 pg::Parameters LeafStatements::parameters(const WorkUnit& unit) const
@@ -130,6 +142,7 @@ void LeafStatements::renew()
     plans_.clear();
     name_ = pg::relation_name(leaf_);
     not_referenced_ = not_referenced_test(leaf_, owner_);
+    must_lock_first_ = condition_reads_other_rows();
 }
 
 std::int64_t LeafStatements::remove(pg::Spi& spi, const WorkUnit& unit)
@@ -192,6 +205,13 @@ std::vector<Oid> leaf_tables(Oid target)
             leaves.push_back(relation);
     }
     return leaves;
+}
+
+bool is_leaf_of(Oid leaf, Oid target)
+{
+    return leaf == target || pg_call([&] {
+               return get_rel_relispartition(leaf) && list_member_oid(get_partition_ancestors(leaf), target);
+           });
 }
 
 std::uint32_t block_count(Oid leaf)

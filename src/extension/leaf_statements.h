@@ -30,6 +30,10 @@ public:
     // True when some constraint can block a row, so that rows may stay behind without being locked.
     bool has_blockers() const noexcept { return not_referenced_ != "true"; }
 
+    // True when the condition may depend on rows of other tables: then only rows that are locked already may be tested
+    // and deleted, or what a session changed there while a delete waited for it would not be seen.
+    bool must_lock_first() const noexcept { return must_lock_first_; }
+
     // The tables whose rows can block one, for people.
     std::string blocker_names() const;
 
@@ -54,18 +58,22 @@ private:
     pg::Parameters parameters(const WorkUnit& unit) const;
     std::string key_expression() const;
     std::vector<std::string> keys(pg::Spi& spi, Kind kind, const WorkUnit& unit);
+    bool condition_reads_other_rows() const;
 
     const Eligibility& eligibility_;
     Oid leaf_;
     Oid owner_;
     std::string name_;
     std::string not_referenced_;
+    bool must_lock_first_;
     bool warned_of_plan_ = false;
     std::map<std::pair<Kind, bool>, TidPlan> plans_;
 };
 
 // The heap tables to work on: the target itself, or the leaf partitions of a partitioned one.
 std::vector<Oid> leaf_tables(Oid target);
+// Whether `leaf` is the target or still one of its partitions: one that was dropped, or detached to be kept, is not.
+bool is_leaf_of(Oid leaf, Oid target);
 // Blocks of a table's main fork now.
 std::uint32_t block_count(Oid leaf);
 // The file that holds the rows now: another one after VACUUM FULL, CLUSTER, TRUNCATE or a rewriting ALTER TABLE.

@@ -20,7 +20,6 @@ namespace {
 struct RunPlan {
     AgeWindow window;
     std::optional<TimestampTz> cutoff;
-    std::vector<Oid> leaves;
     std::string fingerprint;
     double row_width = 0;
 };
@@ -49,6 +48,8 @@ private:
     void check_breaker(const Eligibility& eligibility, std::span<const Oid> leaves) const;
     Outcome run_leaves(const RunPlan& plan);
     void run_leaf(const RunContext& context, const Eligibility& eligibility, const LeafPlan& leaf, RunLimits& limits);
+    std::unique_ptr<LeafRun> open_leaf(const RunContext& context, const Eligibility& eligibility, Oid leaf,
+                                       RunLimits& limits);
     void record_plan(std::span<const LeafPlan> leaves);
     void begin_record();
     void finish_record(const Outcome& outcome);
@@ -93,6 +94,7 @@ void PolicyRun::check_ready() const
     const PolicyState state = policy_state(policy_, true);
     if (state.condition != PolicyCondition::ready)
         throw RunStopped{"failed", concat("the policy is ", state_name(state.condition), ": ", state.reason)};
+    check_owner(session_, policy_);
 }
 
 void PolicyRun::check_guard() const
@@ -122,7 +124,6 @@ RunPlan PolicyRun::prepare()
     if (!plan.cutoff)
         plan.cutoff = cutoff_at(policy_, request_.start, request_.retain_text());
     plan.window = {plan.cutoff.value_or(request_.start), request_.age_from.get(), request_.age_to.get()};
-    plan.leaves = leaf_tables(policy_.target);
     if (!policy_.fingerprint) {
         // Restored from a dump before its table was there.
         pg::Spi spi;
@@ -142,11 +143,21 @@ void PolicyRun::begin_record()
     record_.committed();
 }
 
+std::unique_ptr<LeafRun> PolicyRun::open_leaf(const RunContext& context, const Eligibility& eligibility, Oid leaf,
+                                              RunLimits& limits)
+{
+    return in_transaction([&] {
+        pg_call([&] { LockRelationOid(leaf, AccessShareLock); });
+        if (!is_leaf_of(leaf, policy_.target))
+            throw LeafGone{};
+        return std::make_unique<LeafRun>(context, eligibility, leaf, limits, skipped_);
+    });
+}
+
 void PolicyRun::run_leaf(const RunContext& context, const Eligibility& eligibility, const LeafPlan& leaf,
                          RunLimits& limits)
 {
-    const auto run =
-        in_transaction([&] { return std::make_unique<LeafRun>(context, eligibility, leaf.leaf, limits, skipped_); });
+    const auto run = open_leaf(context, eligibility, leaf.leaf, limits);
     try {
         run->walk(leaf.strategy);
     } catch (const RunStopped& stopped) {
@@ -172,8 +183,9 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
     const auto eligibility = in_transaction([&] {
         check_guard();
         auto made = std::make_unique<Eligibility>(policy_, plan.window);
-        check_breaker(*made, plan.leaves);
-        leaves = plan_leaves(*made, plan.leaves);
+        const std::vector<Oid> tables = leaf_tables(policy_.target);
+        check_breaker(*made, tables);
+        leaves = plan_leaves(*made, tables);
         record_plan(leaves);
         return made;
     });
@@ -185,9 +197,18 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
     limits.failing_rows_left = static_cast<std::int32_t>(max_failing_rows());
     const RunContext context{request_, channel_.state(), session_,      policy_,       plan.fingerprint,
                              watch_,   record_,          lock_timeout_, plan.row_width};
-    for (const LeafPlan& leaf : leaves)
-        run_leaf(context, *eligibility, leaf, limits);
-    return {};
+    std::int64_t gone = 0;
+    for (const LeafPlan& leaf : leaves) {
+        try {
+            run_leaf(context, *eligibility, leaf, limits);
+        } catch (const LeafGone&) {
+            ++gone; // dropped, or detached to be kept: either way no longer the policy's
+        }
+    }
+    if (gone == 0)
+        return {};
+    return {"succeeded", concat(gone, gone == 1 ? " partition was" : " partitions were",
+                                " detached or dropped during the run, and left alone")};
 }
 
 void PolicyRun::execute()

@@ -120,6 +120,7 @@ void preview_policy(const OwnerSession& session, const TaskRequest& request, con
 {
     OwnerTransaction transaction(session, reading_lock_wait, pg::Access::read_only);
     require_ready(policy);
+    require_owner(session, policy);
     {
         Preview preview(session, request, policy);
         pg::Spi spi;

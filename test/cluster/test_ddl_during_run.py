@@ -145,15 +145,25 @@ def test_another_table_under_the_name(slow):
 
 
 def test_owner_changes(own_server):
-    """The run ends when its owner is not the table's any more; the next one is the new owner's."""
-    own_server.sql("CREATE ROLE new_owner")
+    """The run ends when its owner is not the table's any more, before code of the new one runs with the old one's rights."""
+    own_server.sql("CREATE ROLE new_owner; CREATE TABLE witness (who text); GRANT INSERT ON witness TO new_owner;"
+                   " GRANT USAGE, CREATE ON SCHEMA public TO new_owner")
     slow = SlowRun(own_server)
     run_id = slow.start()
-    slow.cleanup.sql("ALTER TABLE slow OWNER TO new_owner; ALTER TABLE pace OWNER TO new_owner")
+    slow.cleanup.sql("ALTER TABLE pace OWNER TO new_owner")
+    slow.cleanup.sql("ALTER TABLE slow OWNER TO new_owner")
+    slow.cleanup.sql("""
+        SET ROLE new_owner;
+        CREATE FUNCTION bear_witness() RETURNS trigger LANGUAGE plpgsql AS
+          'BEGIN INSERT INTO public.witness VALUES (current_user); RETURN OLD; END';
+        CREATE TRIGGER bear_witness BEFORE DELETE ON slow FOR EACH ROW EXECUTE FUNCTION bear_witness();
+        RESET ROLE""")
     slow.set_pace(0)
     row = slow.check_ended(run_id)
-    assert row.status == "failed" or slow.left() == slow.young, row
+    assert row.status == "failed", row
+    assert "another owner" in slow.cleanup.targets(run_id)[0].message
     slow.check_next_run_finishes()
+    assert slow.cleanup.rows("SELECT DISTINCT who FROM witness") == [("new_owner",)]
 
 
 @pytest.mark.parametrize("change", [
