@@ -5,6 +5,7 @@
 #include "extension/references.h"
 #include "extension/target.h"
 #include "pg/latest_snapshot.h"
+#include "pg/statement_limit.h"
 #include "pg/text.h"
 
 extern "C" {
@@ -34,6 +35,15 @@ bool has_row_delete_trigger(Oid leaf)
         table_close(relation, AccessShareLock);
         return found;
     });
+}
+
+// How long a batch may take before it is undone and halved. Far enough from the target that only what nobody could know
+// gets there: the first batch of a table whose rows take very long, a trigger that waits.
+std::chrono::milliseconds longest_batch(const TaskRequest& request)
+{
+    constexpr int times_the_target = 10;
+    constexpr std::chrono::milliseconds least{1000};
+    return std::max(least, std::chrono::milliseconds(request.batch_target_ms) * times_the_target);
 }
 
 std::vector<Oid> tables_to_count(Oid leaf)
@@ -140,39 +150,67 @@ std::int64_t BatchRunner::remove(const WorkUnit& unit, BatchMode mode, BatchResu
     return removed;
 }
 
-BatchResult BatchRunner::attempt(const WorkUnit& unit, BatchMode mode, std::int64_t done_units)
+bool BatchRunner::cancel_was_requested() const
+{
+    return pg_atomic_read_u32(const_cast<pg_atomic_uint32*>(&context_.channel.cancel_requested)) != 0;
+}
+
+void BatchRunner::remove_within_limit(const WorkUnit& unit, BatchMode mode, Patience patience,
+                                      OwnerTransaction& transaction, BatchResult& result)
+{
+    std::optional<pg::StatementLimit> limit;
+    // Whoever fixes the size of batches wants them whole.
+    if (patience == Patience::limited && !context_.policy.batch_size)
+        limit.emplace(longest_batch(context_.request));
+    try {
+        result.rows = remove(unit, mode, result);
+        transaction.set_constraints_immediate();
+    } catch (const pg::PgError& error) {
+        if (error.is_cancel() && limit && limit->passed() && !cancel_was_requested())
+            throw BatchTooLong();
+        throw;
+    }
+}
+
+BatchResult BatchRunner::carry_out(const WorkUnit& unit, BatchMode mode, Patience patience, std::int64_t done_units)
+{
+    BatchResult result;
+    OwnerTransaction transaction(context_.session, context_.lock_timeout);
+    context_.record.check_control();
+    enter(transaction, RowExclusiveLock);
+
+    const std::vector<DependentChange> before = dependent_counts();
+    const std::int64_t deleted_before = count_of(pg_stat_get_xact_tuples_deleted, statements_.leaf());
+    remove_within_limit(unit, mode, patience, transaction, result);
+
+    BatchCounters counters;
+    counters.rows = result.rows;
+    counters.redone = mode == BatchMode::lock_first && !statements_.must_lock_first();
+    counters.done_units = done_units;
+    const std::vector<DependentChange> after = dependent_counts();
+    for (std::size_t i = 0; i < after.size(); ++i) {
+        DependentChange change{after[i].table, after[i].deleted - before[i].deleted,
+                               after[i].changed - before[i].changed};
+        // A table that references itself: what its cascade took, beyond our own rows.
+        if (change.table == statements_.leaf())
+            change.deleted = count_of(pg_stat_get_xact_tuples_deleted, change.table) - deleted_before - result.rows;
+        if (change.deleted != 0 || change.changed != 0)
+            counters.dependents.push_back(change);
+    }
+    if (rows_can_stay_ || mode == BatchMode::lock_first) {
+        pg::Spi spi;
+        result.left = statements_.count_left(spi, unit);
+    }
+    context_.record.add_batch(counters, context_.row_width);
+    transaction.commit();
+    return result;
+}
+
+BatchResult BatchRunner::attempt(const WorkUnit& unit, BatchMode mode, Patience patience, std::int64_t done_units)
 {
     BatchResult result;
     try {
-        OwnerTransaction transaction(context_.session, context_.lock_timeout);
-        context_.record.check_control();
-        enter(transaction, RowExclusiveLock);
-
-        const std::vector<DependentChange> before = dependent_counts();
-        const std::int64_t deleted_before = count_of(pg_stat_get_xact_tuples_deleted, statements_.leaf());
-        result.rows = remove(unit, mode, result);
-        transaction.set_constraints_immediate();
-
-        BatchCounters counters;
-        counters.rows = result.rows;
-        counters.redone = mode == BatchMode::lock_first && !statements_.must_lock_first();
-        counters.done_units = done_units;
-        const std::vector<DependentChange> after = dependent_counts();
-        for (std::size_t i = 0; i < after.size(); ++i) {
-            DependentChange change{after[i].table, after[i].deleted - before[i].deleted,
-                                   after[i].changed - before[i].changed};
-            // A table that references itself: what its cascade took, beyond our own rows.
-            if (change.table == statements_.leaf())
-                change.deleted = count_of(pg_stat_get_xact_tuples_deleted, change.table) - deleted_before - result.rows;
-            if (change.deleted != 0 || change.changed != 0)
-                counters.dependents.push_back(change);
-        }
-        if (rows_can_stay_ || mode == BatchMode::lock_first) {
-            pg::Spi spi;
-            result.left = statements_.count_left(spi, unit);
-        }
-        context_.record.add_batch(counters, context_.row_width);
-        transaction.commit();
+        result = carry_out(unit, mode, patience, done_units);
     } catch (...) {
         context_.record.rolled_back();
         throw;

@@ -36,6 +36,11 @@ enum class BatchMode {
     lock_first, // lock what is free, skip the rest, then delete
 };
 
+// A batch that takes many times its target is undone, so that its locks do not hold the application up; or it takes as
+// long as it takes.
+enum class Patience { limited, unlimited };
+class BatchTooLong {};
+
 // What an error of a batch means for the rows in it.
 enum class BatchFailure { lock, row, cancel, fatal };
 BatchFailure classify(const pg::PgError& error);
@@ -52,15 +57,19 @@ public:
     // what it meant when the run began: throws RunStopped otherwise, or LeafGone. First in every transaction that names
     // the table.
     void enter(OwnerTransaction& transaction, LOCKMODE lock);
-    // Carries out one batch and commits it. Throws PgError with nothing done, RunStopped or LeafGone.
-    BatchResult attempt(const WorkUnit& unit, BatchMode mode, std::int64_t done_units);
+    // Carries out one batch and commits it. Throws PgError or BatchTooLong with nothing done, RunStopped or LeafGone.
+    BatchResult attempt(const WorkUnit& unit, BatchMode mode, Patience patience, std::int64_t done_units);
 
 private:
     // Raises unless the condition means, under the search_path that batches have, what it meant when it was declared.
     void verify_condition() const;
     void check_definition();
     std::vector<DependentChange> dependent_counts() const;
+    BatchResult carry_out(const WorkUnit& unit, BatchMode mode, Patience patience, std::int64_t done_units);
     std::int64_t remove(const WorkUnit& unit, BatchMode mode, BatchResult& result);
+    void remove_within_limit(const WorkUnit& unit, BatchMode mode, Patience patience, OwnerTransaction& transaction,
+                             BatchResult& result);
+    bool cancel_was_requested() const;
 
     const RunContext& context_;
     LeafStatements& statements_;

@@ -59,9 +59,9 @@ LeafRun::LeafRun(const RunContext& context, const Eligibility& eligibility, Oid 
 {
 }
 
-bool LeafRun::takes_exact_rows() const
+bool LeafRun::takes_rows() const
 {
-    return context_.policy.batch_size.has_value() || limits_.rows_left.has_value();
+    return context_.policy.batch_size.has_value() || limits_.rows_left.has_value() || rows_are_slow_;
 }
 
 void LeafRun::check_bounds() const
@@ -129,10 +129,11 @@ void LeafRun::walk_blocks()
                            statements_.must_lock_first() ? most_locked_blocks : most_blocks);
     for (std::uint32_t begin = 0; begin < end;) {
         check_bounds();
-        const auto size = static_cast<std::uint32_t>(takes_exact_rows() ? collected_blocks : sizer.next());
+        const bool by_rows = takes_rows();
+        const auto size = static_cast<std::uint32_t>(by_rows ? collected_blocks : sizer.next());
         const BlockRange blocks{begin, begin + std::min(size, end - begin)};
         const std::int64_t done = blocks.end - blocks.begin;
-        if (takes_exact_rows()) {
+        if (by_rows) {
             run_rows(take(blocks), done);
         } else {
             const microseconds start = pg::elapsed_clock();
@@ -181,9 +182,43 @@ BatchMode LeafRun::first_mode() const
     return statements_.must_lock_first() ? BatchMode::lock_first : BatchMode::optimistic;
 }
 
+// A unit that takes far too long is carried out in halves; a single row takes as long as it takes.
+std::optional<pg::PgError> LeafRun::try_first(const WorkUnit& unit, std::int64_t done_units)
+{
+    const auto* rows = std::get_if<RowIds>(&unit);
+    const bool is_one_row = rows != nullptr && rows->size() == 1;
+    try {
+        return try_batch(unit, first_mode(), done_units, is_one_row ? Patience::unlimited : Patience::limited);
+    } catch (const BatchTooLong&) {
+        rows_sizer_.shrink();
+    }
+    run_in_halves(unit, done_units);
+    return std::nullopt;
+}
+
+void LeafRun::run_in_halves(const WorkUnit& unit, std::int64_t done_units)
+{
+    check_bounds();
+    if (const auto* blocks = std::get_if<BlockRange>(&unit)) {
+        const std::uint32_t middle = blocks->begin + (blocks->end - blocks->begin) / 2;
+        if (middle == blocks->begin) {
+            rows_are_slow_ = true;
+            run_rows(take(*blocks), done_units);
+            return;
+        }
+        run_unit(BlockRange{blocks->begin, middle}, middle - blocks->begin);
+        run_unit(BlockRange{middle, blocks->end}, blocks->end - middle);
+        return;
+    }
+    const RowIds& rows = std::get<RowIds>(unit);
+    const auto middle = rows.begin() + static_cast<std::ptrdiff_t>(rows.size() / 2);
+    run_unit(RowIds(rows.begin(), middle), 0);
+    run_unit(RowIds(middle, rows.end()), done_units);
+}
+
 void LeafRun::run_unit(const WorkUnit& unit, std::int64_t done_units)
 {
-    const std::optional<pg::PgError> error = try_batch(unit, first_mode(), done_units);
+    const std::optional<pg::PgError> error = try_first(unit, done_units);
     if (!error)
         return;
     rows_sizer_.shrink();
@@ -204,7 +239,7 @@ void LeafRun::run_unit(const WorkUnit& unit, std::int64_t done_units)
 
 void LeafRun::redo(const WorkUnit& unit, std::int64_t done_units)
 {
-    const std::optional<pg::PgError> error = try_batch(unit, first_mode(), done_units);
+    const std::optional<pg::PgError> error = try_first(unit, done_units);
     if (!error)
         return;
     if (classify(*error) == BatchFailure::lock)
@@ -289,10 +324,11 @@ std::vector<std::string> LeafRun::sample(const RowIds& rows)
     });
 }
 
-std::optional<pg::PgError> LeafRun::try_batch(const WorkUnit& unit, BatchMode mode, std::int64_t done_units)
+std::optional<pg::PgError> LeafRun::try_batch(const WorkUnit& unit, BatchMode mode, std::int64_t done_units,
+                                              Patience patience)
 {
     try {
-        const BatchResult result = batches_.attempt(unit, mode, done_units);
+        const BatchResult result = batches_.attempt(unit, mode, patience, done_units);
         locked_units_ = 0;
         last_rows_ = result.rows;
         vetoed_ += result.vetoed;

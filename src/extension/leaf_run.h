@@ -36,11 +36,14 @@ private:
     void run_rows(const RowIds& rows, std::int64_t done_units);
     BatchMode first_mode() const;
     void run_unit(const WorkUnit& unit, std::int64_t done_units);
+    std::optional<pg::PgError> try_first(const WorkUnit& unit, std::int64_t done_units);
+    void run_in_halves(const WorkUnit& unit, std::int64_t done_units);
     void redo(const WorkUnit& unit, std::int64_t done_units);
     void redo_lock_first(const WorkUnit& unit, std::int64_t done_units);
     void isolate(const RowIds& rows, const pg::PgError& first, std::int64_t done_units);
     void set_failed(const ItemPointerData& row, const pg::PgError& error);
-    std::optional<pg::PgError> try_batch(const WorkUnit& unit, BatchMode mode, std::int64_t done_units);
+    std::optional<pg::PgError> try_batch(const WorkUnit& unit, BatchMode mode, std::int64_t done_units,
+                                         Patience patience = Patience::unlimited);
     std::int64_t try_left_again();
     void count_left();
     void count_left(core::BlockRange blocks);
@@ -51,7 +54,7 @@ private:
     RowIds collect(core::BlockRange blocks);
     RowIds take(core::BlockRange blocks);
     void check_bounds() const;
-    bool takes_exact_rows() const;
+    bool takes_rows() const;
 
     const RunContext& context_;
     const Eligibility& eligibility_;
@@ -62,7 +65,8 @@ private:
     BatchRunner batches_;
     core::BatchSizer rows_sizer_;
     LeafLeftovers leftovers_;
-    int locked_units_ = 0; // in a row
+    int locked_units_ = 0;       // in a row
+    bool rows_are_slow_ = false; // so slow that one block is too much for a batch
     std::int64_t last_rows_ = 0;
     std::int64_t vetoed_ = 0; // in the last pass
     std::int64_t stayed_ = 0; // neither blocked nor failing: vetoed, or locked

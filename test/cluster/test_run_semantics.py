@@ -657,3 +657,23 @@ def test_probes_of_a_referencing_table_use_its_index(events):
     probes = "SELECT idx_scan >= %s FROM pg_stat_user_tables WHERE relname = 'child'"
     cleanup.wait_until(probes.replace("%s", str(DUE)))
     assert cleanup.value(scans) - before < 20
+
+
+def test_a_batch_that_takes_too_long_is_split(shared_server, db):
+    """Nobody can know beforehand that a trigger takes long; the locks of one big batch would hold the application up."""
+    slow = SlowRun(shared_server, db, due=200, young=50, batch_size=None)
+    slow.set_pace(0.02)
+    done = slow.cleanup.run("slow")
+    assert (done.status, done.rows) == ("succeeded", 200), done
+    assert done.batches >= 8, done
+    slow.check_counters(done.run_id)
+    slow.cleanup.close()
+
+
+def test_a_row_that_takes_too_long_goes_all_the_same(shared_server, db):
+    slow = SlowRun(shared_server, db, due=3, young=5, batch_size=None)
+    slow.set_pace(1.2)
+    done = slow.cleanup.run("slow")
+    assert (done.status, done.rows, done.batches) == ("succeeded", 3, 3), done
+    slow.check_counters(done.run_id)
+    slow.cleanup.close()
