@@ -54,7 +54,7 @@ void look_up(const std::function<void(pg::Spi& spi, const pg::Extension& extensi
         work(spi, extension, role);
     });
     if (error)
-        throw *error;
+        throw pg::PgError(*error);
 }
 
 Policy named_policy(const std::string& name)

@@ -130,7 +130,7 @@ void Eligibility::set_naive_bounds(const AgeWindow& window, TimestampTz before)
         upper_.number = range.upper;
         lower_.number = range.lower;
         for (const auto& [first, end] : range.holes)
-            holes_.push_back({Bound{first, {}}, Bound{end, {}}});
+            holes_.emplace_back(Bound{first, {}}, Bound{end, {}});
         return;
     }
     default:
@@ -189,7 +189,7 @@ void Eligibility::add(pg::Parameters& parameters, const Bound& bound) const
     case AgeKind::uuid: {
         const Datum value = pg::pg_call([&] {
             auto* uuid = static_cast<pg_uuid_t*>(palloc(sizeof(pg_uuid_t)));
-            std::copy(bound.uuid.begin(), bound.uuid.end(), uuid->data);
+            std::copy(bound.uuid.begin(), bound.uuid.end(), std::begin(uuid->data));
             return UUIDPGetDatum(uuid);
         });
         parameters.value(UUIDOID, value);

@@ -165,7 +165,7 @@ void LeafRun::run_rows(const RowIds& rows, std::int64_t done_units)
     std::size_t done = 0;
     while (done < rows.size()) {
         check_bounds();
-        std::size_t size = static_cast<std::size_t>(rows_sizer_.next());
+        auto size = static_cast<std::size_t>(rows_sizer_.next());
         if (limits_.rows_left)
             size = std::min(size, static_cast<std::size_t>(*limits_.rows_left));
         size = std::min(size, rows.size() - done);

@@ -5,10 +5,10 @@
 extern "C" {
 PG_MODULE_MAGIC;
 
-PGDLLEXPORT void _PG_init();
+PGDLLEXPORT void _PG_init(); // NOLINT(bugprone-reserved-identifier,cert-*,readability-identifier-naming)
 }
 
-void _PG_init()
+void _PG_init() // NOLINT(bugprone-reserved-identifier,cert-*,readability-identifier-naming)
 {
     pgcleanup::pg::pg_entry([] { pgcleanup::define_settings(); });
 }

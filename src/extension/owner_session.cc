@@ -5,7 +5,6 @@
 namespace pgcleanup {
 
 using pg::concat;
-using pg::pg_call;
 
 namespace {
 

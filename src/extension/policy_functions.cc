@@ -149,7 +149,7 @@ struct Clearable {
     void (*clear)(Policy&);
 };
 
-constexpr Clearable clearable[] = {
+constexpr auto clearable = std::to_array<Clearable>({
     {"age_column", argument_age_column, [](Policy& policy) { policy.age_column.reset(); }},
     {"retain", argument_retain, [](Policy& policy) { policy.retain.reset(); }},
     {"condition", argument_condition, [](Policy& policy) { policy.condition.reset(); }},
@@ -162,7 +162,7 @@ constexpr Clearable clearable[] = {
     {"refuse_above_fraction", argument_refuse_above_fraction,
      [](Policy& policy) { policy.refuse_above_fraction.reset(); }},
     {"description", argument_description, [](Policy& policy) { policy.description.reset(); }},
-};
+});
 
 // How a policy runs, as opposed to what it means.
 bool is_option(Argument argument)

@@ -49,10 +49,10 @@ void check_choice(const char* what, const std::string& value, std::span<const ch
 
 void check_choices(const Policy& policy)
 {
-    static constexpr const char* actions[] = {"delete"};
-    static constexpr const char* later_actions[] = {"archive", "update", "files"};
-    static constexpr const char* references[] = {"follow"};
-    static constexpr const char* later_references[] = {"skip", "error"};
+    static constexpr std::array actions{"delete"};
+    static constexpr std::array later_actions{"archive", "update", "files"};
+    static constexpr std::array references{"follow"};
+    static constexpr std::array later_references{"skip", "error"};
     check_choice("action", policy.action, actions, later_actions);
     check_choice("on_reference", policy.on_reference, references, later_references);
     if (policy.set_values)

@@ -2,6 +2,14 @@
 
 namespace pgcleanup {
 
+bool row_id_less(const ItemPointerData& left, const ItemPointerData& right) noexcept
+{
+    const auto key = [](const ItemPointerData& id) {
+        return std::pair(ItemPointerGetBlockNumberNoCheck(&id), ItemPointerGetOffsetNumberNoCheck(&id));
+    };
+    return key(left) < key(right);
+}
+
 bool RowIdCollector::pg_row(TupleTableSlot* slot)
 {
     if (ids_.size() == ids_.capacity()) {
@@ -18,15 +26,14 @@ bool RowIdCollector::pg_row(TupleTableSlot* slot)
     if (key_by_value_)
         key_ = key;
     else
-        std::copy_n(DatumGetPointer(key), std::min<int>(attribute->attlen, key_bytes_.size()), key_bytes_.data());
+        std::copy_n(DatumGetPointer(key), std::min(static_cast<std::size_t>(attribute->attlen), key_bytes_.size()),
+                    key_bytes_.data());
     return true;
 }
 
 RowIds RowIdCollector::take_sorted()
 {
-    std::sort(ids_.begin(), ids_.end(), [](const ItemPointerData& left, const ItemPointerData& right) {
-        return ItemPointerCompare(const_cast<ItemPointer>(&left), const_cast<ItemPointer>(&right)) < 0;
-    });
+    std::sort(ids_.begin(), ids_.end(), row_id_less);
     return std::move(ids_);
 }
 

@@ -7,6 +7,9 @@ namespace pgcleanup {
 
 using RowIds = std::vector<ItemPointerData>;
 
+// Whether one row id comes before another, in block order.
+bool row_id_less(const ItemPointerData& left, const ItemPointerData& right) noexcept;
+
 // Collects the first column (a ctid) of a statement's rows, and the last row's second column, up to a capacity that is
 // allocated beforehand: nothing can throw while the executor runs.
 class RowIdCollector : public pg::RowReceiver {

@@ -304,15 +304,15 @@ void RunCoordinator::wait_for_worker(Worker& worker, const Policy& /*policy*/)
 
 void RunCoordinator::look_for_ending()
 {
-    if (ShutdownRequestPending) {
+    if (ShutdownRequestPending != 0) {
         ending_ = Ending::interrupted;
     } else if (ending_ == Ending::none) {
         const bool caller_wants = pg_atomic_read_u32(&channel_.state().cancel_requested) != 0;
         const bool caller_left = request_.wait && pg_atomic_read_u32(&channel_.state().asker_gone) != 0;
-        if (caller_wants || caller_left || QueryCancelPending)
+        if (caller_wants || caller_left || QueryCancelPending != 0)
             ending_ = Ending::cancelled;
     }
-    QueryCancelPending = false;
+    QueryCancelPending = 0;
 }
 
 void RunCoordinator::pass_ending_on(Worker& worker)

@@ -231,7 +231,7 @@ template <class F>
 void look(F&& work)
 {
     if (const std::optional<pg::PgError> error = pg::look_and_let_go(std::forward<F>(work)))
-        throw *error;
+        throw pg::PgError(*error);
 }
 
 void run(FunctionCallInfo fcinfo)
@@ -278,10 +278,15 @@ SELECT r.status, r.requested_by, (
     AND l.objid = (r.run_id & 4294967295)::oid AND l.objsubid = $3 LIMIT 1)
 FROM @extschema@.cleanup_runs AS r WHERE r.run_id = $1)";
 
+bool is_member(Oid member, Oid role)
+{
+    return pg_call([&] { return is_member_of_role(member, role); });
+}
+
 bool is_requester(const std::string& requested_by, Oid role)
 {
     const Oid requester = pg_call([&] { return get_role_oid(requested_by.c_str(), true); });
-    return OidIsValid(requester) && pg_call([&] { return is_member_of_role(role, requester); });
+    return OidIsValid(requester) && is_member(role, requester);
 }
 
 bool cancel(FunctionCallInfo fcinfo)

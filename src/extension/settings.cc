@@ -4,12 +4,14 @@ namespace pgcleanup {
 
 namespace {
 
+// NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): PostgreSQL sets them
 int batch_target_ms = 100;
 int lock_timeout_ms = 200;
 int cancel_grace_ms = 5000;
 int history_retain_minutes = 90 * 24 * 60;
 int large_table_row_count = 1'000'000;
 int max_failing_row_count = 100;
+// NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 
 constexpr int one_minute_ms = 60 * 1000;
 constexpr int one_hour_ms = 60 * one_minute_ms;
@@ -33,7 +35,7 @@ void pg_define(const IntegerSetting& setting)
                             setting.minimum, setting.maximum, setting.context, setting.unit, nullptr, nullptr, nullptr);
 }
 
-const IntegerSetting integer_settings[] = {
+const auto integer_settings = std::to_array<IntegerSetting>({
     {"pg_cleanup.batch_target_ms", "Sets how long one batch of a run should take.",
      "The size of batches adapts to this duration. A run takes the value that its caller has.", &batch_target_ms, 1,
      one_minute_ms, PGC_SUSET, GUC_UNIT_MS},
@@ -52,7 +54,7 @@ const IntegerSetting integer_settings[] = {
      "A row that a constraint or a trigger refuses is left behind and reported; more of them than this stop the "
      "policy.",
      &max_failing_row_count, 0, INT_MAX, PGC_SUSET, 0},
-};
+});
 
 } // namespace
 

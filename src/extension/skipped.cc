@@ -1,5 +1,7 @@
 #include "extension/skipped.h"
 
+#include "extension/row_ids.h"
+
 namespace pgcleanup {
 
 namespace {
@@ -42,7 +44,7 @@ std::int64_t SkippedReasons::total() const
 
 bool RowIdLess::operator()(const ItemPointerData& left, const ItemPointerData& right) const noexcept
 {
-    return ItemPointerCompare(const_cast<ItemPointer>(&left), const_cast<ItemPointer>(&right)) < 0;
+    return row_id_less(left, right);
 }
 
 } // namespace pgcleanup

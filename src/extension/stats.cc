@@ -160,6 +160,7 @@ std::vector<PolicyStats> policy_stats(pg::Spi& spi, const pg::Extension& extensi
     const std::vector<Policy> policies = visible_policies(spi, extension, name, role);
     PolicyHistories histories = policy_histories(spi, extension);
     std::vector<PolicyStats> all;
+    all.reserve(policies.size());
     for (const Policy& policy : policies)
         all.push_back(stats_of(spi, extension, policy, histories[policy.id]));
     return all;

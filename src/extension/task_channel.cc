@@ -7,12 +7,11 @@
 
 namespace pgcleanup {
 
-using pg::concat;
 using pg::pg_call;
 
 namespace {
 
-constexpr Size queue_size = 64 * 1024;
+constexpr Size queue_size{65536};
 
 Size state_size()
 {

@@ -6,7 +6,7 @@ namespace pgcleanup {
 
 namespace {
 
-constexpr std::int64_t look_around_seconds = 3 * SECS_PER_DAY;
+constexpr std::int64_t look_around_seconds = std::int64_t{3} * SECS_PER_DAY;
 
 // The instant of a naive timestamp as PostgreSQL reads it: the later one of two, and in a gap the later reading as
 // well. May longjmp.

@@ -29,6 +29,7 @@ std::string about_rows(double rows)
 std::string create_index_statements(const std::vector<Oid>& tables, const std::string& columns)
 {
     std::vector<std::string> statements;
+    statements.reserve(tables.size());
     for (const Oid table : tables)
         statements.push_back(concat("CREATE INDEX CONCURRENTLY ON ", pg::relation_name(table), " (", columns, ");"));
     const std::size_t shown = std::min(statements.size(), most_statements);

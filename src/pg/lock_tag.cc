@@ -42,7 +42,7 @@ Oid lock_anchor(Oid extension_schema)
     const Oid anchor = pg_call([&] { return get_relname_relid("cleanup_policies", extension_schema); });
     if (!OidIsValid(anchor))
         raise({.sqlstate = ERRCODE_UNDEFINED_TABLE,
-               .message = "table \"cleanup_policies\" of extension \"pg_cleanup\" does not exist",
+               .message = R"(table "cleanup_policies" of extension "pg_cleanup" does not exist)",
                .hint = "Run DROP EXTENSION pg_cleanup and CREATE EXTENSION pg_cleanup."});
     return anchor;
 }

@@ -19,7 +19,7 @@ StatementLimit::~StatementLimit()
         disable_timeout(STATEMENT_TIMEOUT, true);
         // The alarm may have come when the statement had just ended; it must not cancel what follows.
         if (get_timeout_indicator(STATEMENT_TIMEOUT, true))
-            QueryCancelPending = false;
+            QueryCancelPending = 0;
     });
 }
 
