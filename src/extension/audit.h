@@ -10,6 +10,7 @@ namespace pgcleanup {
 struct AuditRecord {
     std::string event;
     std::optional<std::string> policy = {};
+    std::optional<std::int64_t> policy_id = {}; // of the policy that is named
     std::optional<std::int64_t> run_id = {};
     std::optional<std::string> target = {};
     std::optional<std::int64_t> rows = {};

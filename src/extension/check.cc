@@ -1,6 +1,7 @@
 #include "extension/check.h"
 
 #include "extension/arguments.h"
+#include "extension/rights.h"
 #include "pg/result_set.h"
 #include "pg/text.h"
 
@@ -29,7 +30,11 @@ void cleanup_check(FunctionCallInfo fcinfo)
     const std::vector<PolicyStats> policies = policy_stats(spi, extension, every_policy, GetUserId());
     CheckReport report;
     check_server(spi, extension, report);
+    if (Rights(spi, extension, GetUserId()).may_with_every_policy(Right::see))
+        check_grants(spi, extension, report);
+    check_space(spi, extension, policies, report);
     check_policies(extension, policies, report);
+    check_backlog(spi, extension, policies, report);
     check_targets(spi, extension, policies, report);
     for (const std::vector<pg::Cell>& row : report.rows())
         result.row(row);

@@ -27,6 +27,14 @@ std::string call_text(const pg::Extension& extension, std::string_view function,
 void check_server(pg::Spi& spi, const pg::Extension& extension, CheckReport& report);
 // Each policy: whether it can run, how its last run went, how far behind it is.
 void check_policies(const pg::Extension& extension, const std::vector<PolicyStats>& policies, CheckReport& report);
+// Each policy: whether its runs keep up with its table.
+void check_backlog(pg::Spi& spi, const pg::Extension& extension, const std::vector<PolicyStats>& policies,
+                   CheckReport& report);
+// What keeps the space of deleted rows from being used again.
+void check_space(pg::Spi& spi, const pg::Extension& extension, const std::vector<PolicyStats>& policies,
+                 CheckReport& report);
+// Grants that are not in force, or that lack their privileges.
+void check_grants(pg::Spi& spi, const pg::Extension& extension, CheckReport& report);
 // Each target: what makes cleaning it slow or risky.
 void check_targets(pg::Spi& spi, const pg::Extension& extension, const std::vector<PolicyStats>& policies,
                    CheckReport& report);

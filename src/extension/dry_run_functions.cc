@@ -3,6 +3,7 @@
 #include "extension/arguments.h"
 #include "extension/dry_run.h"
 #include "extension/eligibility.h"
+#include "extension/rights.h"
 #include "extension/target.h"
 #include "extension/task_caller.h"
 #include "pg/look.h"
@@ -61,9 +62,7 @@ Policy named_policy(const std::string& name)
 {
     std::optional<Policy> policy;
     look_up([&](pg::Spi& spi, const pg::Extension& extension, Oid role) {
-        policy = find_policy(spi, extension, name);
-        if (!policy || !may_manage(*policy, role))
-            raise_unknown_policy(spi, extension, name, role);
+        policy = find_policy_for(spi, extension, name, Rights(spi, extension, role), Right::see);
     });
     return *std::move(policy);
 }
@@ -72,8 +71,10 @@ std::vector<Policy> enabled_policies()
 {
     std::vector<Policy> policies;
     look_up([&](pg::Spi& spi, const pg::Extension& extension, Oid role) {
+        const Rights rights(spi, extension, role);
         policies = all_policies(spi, extension);
-        std::erase_if(policies, [&](const Policy& policy) { return !policy.enabled || !may_manage(policy, role); });
+        std::erase_if(policies,
+                      [&](const Policy& policy) { return !policy.enabled || !rights.may(Right::see, policy); });
     });
     return policies;
 }
@@ -146,7 +147,7 @@ void dry_run_every(TimestampTz start, const OnRow& on_row)
 {
     const std::vector<Policy> policies = enabled_policies();
     if (policies.empty())
-        pg::notice(NOTICE, {.message = "there is no enabled policy that you may run",
+        pg::notice(NOTICE, {.message = "there is no enabled policy that you may see",
                             .hint = "Declare one with cleanup_add_policy."});
     for (const Policy& policy : policies) {
         std::optional<pg::PgError> failure;
@@ -187,13 +188,33 @@ std::int32_t rows_argument(FunctionCallInfo fcinfo, int n)
     return rows;
 }
 
+// A preview shows rows, read as the table's owner: to those who could read them anyway.
+void check_may_read(const Policy& policy)
+{
+    const Oid role = GetUserId();
+    if (!OidIsValid(policy.target) || may_manage(policy, role))
+        return;
+    const bool may_read = pg::pg_call([&] {
+        return pg_class_aclcheck(policy.target, role, ACL_SELECT) == ACLCHECK_OK &&
+               check_enable_rls(policy.target, role, true) != RLS_ENABLED;
+    });
+    if (!may_read)
+        pg::raise({.sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE,
+                   .message = concat("permission denied for table ", policy.target_name),
+                   .detail = "A preview shows rows of the table: it takes SELECT on it, without row security.",
+                   .hint = concat("cleanup_dry_run counts without showing: SELECT * FROM cleanup_dry_run(",
+                                  pg::quote_literal(policy.name), ");")});
+}
+
 void preview(FunctionCallInfo fcinfo)
 {
     const pg::ResultSet results(fcinfo);
     const std::string name = policy_argument(fcinfo, 0);
     const std::int32_t rows = rows_argument(fcinfo, 1);
     check_transaction("cleanup_preview");
-    TaskRequest request = request_for(TaskKind::preview, named_policy(name), pg::now());
+    const Policy policy = named_policy(name);
+    check_may_read(policy);
+    TaskRequest request = request_for(TaskKind::preview, policy, pg::now());
     request.preview_rows = rows;
     run_task_in_worker(request, [&](const std::vector<pg::Cell>& cells) { results.row(cells); });
 }

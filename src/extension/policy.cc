@@ -2,6 +2,7 @@
 
 #include "core/near_names.h"
 #include "extension/policy_order.h"
+#include "extension/rights.h"
 #include "pg/text.h"
 #include "pg/version.h"
 
@@ -121,9 +122,10 @@ bool may_manage(const Policy& policy, Oid role)
 
 void raise_unknown_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name, Oid role)
 {
+    const Rights rights(spi, extension, role);
     std::vector<std::string> known;
     for (const Policy& policy : all_policies(spi, extension)) {
-        if (may_manage(policy, role))
+        if (rights.may(Right::see, policy))
             known.push_back(policy.name);
     }
     std::string hint;
@@ -131,7 +133,7 @@ void raise_unknown_policy(pg::Spi& spi, const pg::Extension& extension, const st
         hint += concat(hint.empty() ? "Perhaps you mean " : ", ", "\"", near, "\"");
     pg::raise({.sqlstate = ERRCODE_UNDEFINED_OBJECT,
                .message = concat("policy \"", name, "\" does not exist"),
-               .hint = hint.empty() ? "SELECT policy FROM cleanup_policy_states() lists those that you may manage."
+               .hint = hint.empty() ? "SELECT policy FROM cleanup_policy_states() lists those that you may see."
                                     : hint + "."});
 }
 

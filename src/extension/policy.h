@@ -49,11 +49,11 @@ std::optional<Policy> find_policy(pg::Spi& spi, const pg::Extension& extension, 
 // Every policy, enabled or not: by priority, then what references before what is referenced, then name.
 std::vector<Policy> all_policies(pg::Spi& spi, const pg::Extension& extension);
 
-// Whether `role` may act on the policy: superuser, or (a member of) the owner of its target; while the target is not
-// there, (a member of) who made it.
+// Whether the policy is the role's own: superuser, or (a member of) the owner of its target; while the target is not
+// there, (a member of) who made it. What was granted is in rights.h.
 bool may_manage(const Policy& policy, Oid role);
 
-// Raises undefined_object "policy ... does not exist", with near names among those that `role` may manage as the hint.
+// Raises undefined_object "policy ... does not exist", with near names among those that `role` may see as the hint.
 [[noreturn]] void raise_unknown_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name, Oid role);
 
 } // namespace pgcleanup

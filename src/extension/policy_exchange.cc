@@ -26,10 +26,10 @@ constexpr const char* export_query =
 
 std::string managed_ids(pg::Spi& spi, const pg::Extension& extension)
 {
-    const Oid role = pg::current_identity().user;
+    const Rights rights(spi, extension, pg::current_identity().user);
     std::string ids;
     for (const Policy& policy : all_policies(spi, extension)) {
-        if (may_manage(policy, role))
+        if (rights.may(Right::administer, policy))
             ids += concat(ids.empty() ? "" : ",", policy.id);
     }
     return concat("{", ids, "}");
@@ -161,7 +161,8 @@ void import_one(pg::Spi& spi, const pg::Extension& extension, Policy policy, boo
                    .message = concat("policy \"", policy.name, "\" already exists"),
                    .hint = "With replace => true it is replaced by the imported one."});
     if (exists)
-        policy.id = lock_managed_policy(spi, extension, policy.name).id;
+        policy.id = lock_policy_for(spi, extension, policy.name, Right::own).id;
+    check_target_ownership(policy.target, pg::current_identity().user);
     TextOrigins origins;
     origins.condition = origins.guard = TextOrigin::unknown;
     const std::string bound_to = check_and_bind(policy, origins);

@@ -129,6 +129,7 @@ std::int64_t add_policy(FunctionCallInfo fcinfo)
     take_arguments(fcinfo, policy);
     set_target(policy, PG_GETARG_OID(argument_target));
     check_whole_declaration(policy);
+    check_target_ownership(policy.target, pg::current_identity().user);
     const std::string bound_to = check_and_bind(policy, {});
     pg::Spi spi;
     const std::int64_t id = insert_policy(spi, extension, policy, bound_to);
@@ -274,8 +275,11 @@ void alter_policy(FunctionCallInfo fcinfo)
 {
     const pg::Extension extension = pg::extension();
     pg::Spi spi;
-    const Policy before = lock_managed_policy(spi, extension, required_name(fcinfo));
+    const Policy before = lock_policy_for(spi, extension, required_name(fcinfo), Right::administer);
     Change change = requested_change(fcinfo, before);
+    check_may_say(before, change.policy);
+    if (change.policy.target != before.target)
+        check_target_ownership(change.policy.target, pg::current_identity().user);
     // Options alone leave the binding as it is: a policy that is broken can be switched off, and stays broken.
     if (change.of_options && !change.of_definition) {
         check_options(change.policy);
@@ -290,7 +294,7 @@ void drop_policy(FunctionCallInfo fcinfo)
 {
     const pg::Extension extension = pg::extension();
     pg::Spi spi;
-    delete_policy(spi, extension, lock_managed_policy(spi, extension, required_name(fcinfo)));
+    delete_policy(spi, extension, lock_policy_for(spi, extension, required_name(fcinfo), Right::administer));
 }
 
 } // namespace

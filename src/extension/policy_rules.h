@@ -29,8 +29,9 @@ struct TextOrigins {
     bool look_at_rows = true; // at the newest age, to check its unit
 };
 
-// Everything else: locks the target, checks that the current user may make a policy on it, that it is a fit target, its
-// age column and expressions, and replaces these by their canonical text. Returns the fingerprint.
+// Everything else: locks the target, checks that it is a fit target, its age column and expressions, and replaces these
+// by their canonical text. Returns the fingerprint. Whether the current user may say what the policy says is for the
+// caller to check: check_target_ownership() and check_may_say().
 std::string check_and_bind(Policy& policy, const TextOrigins& origins);
 
 } // namespace pgcleanup

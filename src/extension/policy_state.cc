@@ -115,6 +115,7 @@ void store_binding(pg::Spi& spi, const pg::Extension& extension, const Policy& p
     AuditRecord record;
     record.event = "policy_bound";
     record.policy = policy.name;
+    record.policy_id = policy.id;
     record.target = policy.target_name;
     record.actor = actor;
     write_audit(spi, extension, record);

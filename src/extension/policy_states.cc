@@ -1,6 +1,7 @@
 // cleanup_policy_states: what policy_state says, for people.
 #include "extension/arguments.h"
 #include "extension/policy_state.h"
+#include "extension/rights.h"
 #include "pg/result_set.h"
 
 extern "C" {
@@ -14,14 +15,14 @@ namespace {
 std::vector<Policy> asked_for(const std::string& name)
 {
     const pg::Extension extension = pg::extension();
-    const Oid role = pg::current_identity().user;
     pg::Spi spi;
+    const Rights rights(spi, extension, pg::current_identity().user);
     std::vector<Policy> policies = all_policies(spi, extension);
     std::erase_if(policies, [&](const Policy& policy) {
-        return !may_manage(policy, role) || (name != every_policy && policy.name != name);
+        return !rights.may(Right::see, policy) || (name != every_policy && policy.name != name);
     });
     if (policies.empty() && name != every_policy)
-        raise_unknown_policy(spi, extension, name, role);
+        raise_unknown_policy(spi, extension, name, rights.role());
     return policies;
 }
 

@@ -137,7 +137,7 @@ HeapTuple check_update(HeapTuple old_tuple, HeapTuple new_tuple, TupleDesc descr
 {
     const Policy before = to_policy(old_tuple, descriptor);
     Policy after = to_policy(new_tuple, descriptor);
-    check_may_manage(before);
+    require_right(Right::administer, before);
     check_unchangeable(before, after);
     check_options(after);
     // What is not touched is not judged: a policy that cannot run can still be switched off.
@@ -148,6 +148,9 @@ HeapTuple check_update(HeapTuple old_tuple, HeapTuple new_tuple, TupleDesc descr
         pg::raise(
             {.sqlstate = ERRCODE_UNDEFINED_TABLE,
              .message = concat("the target ", after.target_name, " of policy \"", after.name, "\" is not there")});
+    check_may_say(before, after);
+    if (after.target != before.target)
+        check_target_ownership(after.target, pg::current_identity().user);
     TextOrigins origins;
     origins.condition = origin_of(before.condition, after.condition, before.target == after.target);
     origins.guard = origin_of(before.guard, after.guard, true);
@@ -204,7 +207,7 @@ HeapTuple check_statement(const TriggerData& trigger)
         return check_update(trigger.tg_trigtuple, trigger.tg_newtuple, descriptor);
     if (TRIGGER_FIRED_BY_INSERT(trigger.tg_event))
         return check_insert(trigger.tg_trigtuple, descriptor);
-    check_may_manage(to_policy(trigger.tg_trigtuple, descriptor));
+    require_right(Right::administer, to_policy(trigger.tg_trigtuple, descriptor));
     return result;
 }
 
@@ -253,6 +256,7 @@ void audit_change(const TriggerData& trigger, Oid actor)
     AuditRecord record;
     record.event = is_update ? "policy_changed" : "policy_dropped";
     record.policy = policy.name;
+    record.policy_id = policy.id;
     record.target = policy.target_name;
     record.details = details.str();
     record.actor = actor;

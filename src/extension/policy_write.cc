@@ -79,6 +79,7 @@ std::int64_t insert_policy(pg::Spi& spi, const pg::Extension& extension, const P
     AuditRecord record;
     record.event = "policy_added";
     record.policy = policy.name;
+    record.policy_id = id;
     record.target = policy.target_name;
     record.details = pg::JsonObject().json("new", pg::to_text(rows[0][1])).str();
     record.actor = actor;

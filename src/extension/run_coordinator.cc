@@ -2,8 +2,10 @@
 
 #include "core/backoff.h"
 #include "extension/audit.h"
+#include "extension/grants.h"
 #include "extension/history.h"
 #include "extension/liveness.h"
+#include "extension/rights.h"
 #include "extension/run_record.h"
 #include "extension/settings.h"
 #include "pg/text.h"
@@ -103,6 +105,8 @@ auto in_bookkeeping(const pg::Extension& extension, Work&& work)
     }
 }
 
+} // namespace
+
 std::string request_json(const TaskRequest& request)
 {
     pg::JsonObject json;
@@ -116,8 +120,6 @@ std::string request_json(const TaskRequest& request)
         json.number("max_microseconds", request.max_microseconds.value);
     return json.boolean("wait", request.wait).str();
 }
-
-} // namespace
 
 RunCoordinator::RunCoordinator(const TaskChannel& channel) : channel_(channel), request_(channel.state().request)
 {
@@ -134,7 +136,10 @@ void RunCoordinator::execute()
         return;
     std::optional<std::string> message;
     try {
-        in_bookkeeping(extension_, [this](Spi& spi) { mark_dead_runs(spi, extension_); });
+        in_bookkeeping(extension_, [this](Spi& spi) {
+            mark_dead_runs(spi, extension_);
+            refresh_grant_names(spi, extension_);
+        });
         for (const Policy& policy : policies_to_run()) {
             look_for_ending();
             if (ending_ != Ending::none)
@@ -201,10 +206,12 @@ bool RunCoordinator::wait_for_caller()
 std::vector<Policy> RunCoordinator::policies_to_run()
 {
     return in_bookkeeping(extension_, [this](Spi& spi) {
+        const Rights rights(spi, extension_, request_.requested_by);
+        const Right right = request_.force ? Right::administer : Right::run;
         std::vector<Policy> chosen;
         for (Policy& policy : all_policies(spi, extension_)) {
             const bool is_wanted = request_.policy_id == 0 ? policy.enabled : policy.id == request_.policy_id;
-            if (is_wanted && may_manage(policy, request_.requested_by))
+            if (is_wanted && rights.may(right, policy))
                 chosen.push_back(std::move(policy));
         }
         return chosen;
@@ -348,6 +355,7 @@ void RunCoordinator::record_refusal(const Policy& policy, const std::string& sta
         write_audit(spi, extension_,
                     {.event = "run",
                      .policy = policy.name,
+                     .policy_id = policy.id,
                      .run_id = run_id_,
                      .target = policy.target_name,
                      .rows = 0,
@@ -366,6 +374,7 @@ void RunCoordinator::close_unfinished(const Policy& policy, const std::string& m
             write_audit(spi, extension_,
                         {.event = "run",
                          .policy = policy.name,
+                         .policy_id = policy.id,
                          .run_id = run_id_,
                          .target = policy.target_name,
                          .details = pg::JsonObject().text("status", status).text("message", message).str(),

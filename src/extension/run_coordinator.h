@@ -10,6 +10,9 @@
 
 namespace pgcleanup {
 
+// What cleanup_runs.request says of what was asked for.
+std::string request_json(const TaskRequest& request);
+
 class RunCoordinator {
 public:
     explicit RunCoordinator(const TaskChannel& channel);

@@ -4,6 +4,7 @@
 #include "extension/leaf_statements.h"
 #include "extension/owner_session.h"
 #include "extension/policy_state.h"
+#include "extension/rights.h"
 #include "extension/run_caller.h"
 #include "extension/run_record.h"
 #include "extension/settings.h"
@@ -137,22 +138,37 @@ void check_as_of(const RunArguments& arguments, const Policy& policy, TimestampT
                "Take as_of from the cutoff that cleanup_dry_run shows; to delete younger rows, give a shorter retain.");
 }
 
-std::vector<Policy> chosen_policies(const RunArguments& arguments, const pg::Extension& extension, Oid role)
+// To lift the breaker, or to delete rows that the policy would keep, is more than to run it.
+void check_may_go_further(const RunArguments& arguments, const Policy& policy, const Rights& rights, TimestampTz start)
+{
+    if (rights.may(Right::administer, policy))
+        return;
+    const bool is_shorter = arguments.retain && policy.retain && OidIsValid(policy.target) &&
+                            cutoff_at(policy, start, arguments.retain) > cutoff_at(policy, start, std::nullopt);
+    if (!arguments.force && !is_shorter)
+        return;
+    pg::raise({.sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE,
+               .message = concat("permission denied to ", arguments.force ? "force" : "shorten retain of", " policy \"",
+                                 policy.name, "\""),
+               .detail = concat("It takes ownership of its target ", policy.target_name,
+                                "; or the level admin, for every policy or this one.")});
+}
+
+std::vector<Policy> chosen_policies(const RunArguments& arguments, const pg::Extension& extension, Oid role,
+                                    TimestampTz start)
 {
     const pg::AsExtensionOwner owner(extension);
     pg::Spi spi;
+    const Rights rights(spi, extension, role);
     std::vector<Policy> chosen;
     if (arguments.policy != every_policy) {
-        std::optional<Policy> policy = find_policy(spi, extension, arguments.policy);
-        if (!policy || !may_manage(*policy, role))
-            raise_unknown_policy(spi, extension, arguments.policy, role);
-        chosen.push_back(*std::move(policy));
-        return chosen;
+        chosen.push_back(find_policy_for(spi, extension, arguments.policy, rights, Right::run));
+    } else {
+        chosen = all_policies(spi, extension);
+        std::erase_if(chosen, [&](const Policy& policy) { return !policy.enabled || !rights.may(Right::run, policy); });
     }
-    for (Policy& policy : all_policies(spi, extension)) {
-        if (policy.enabled && may_manage(policy, role))
-            chosen.push_back(std::move(policy));
-    }
+    for (const Policy& policy : chosen)
+        check_may_go_further(arguments, policy, rights, start);
     return chosen;
 }
 
@@ -244,7 +260,7 @@ void run(FunctionCallInfo fcinfo)
     const Oid role = GetUserId();
     const TimestampTz start = pg::now();
     std::vector<Policy> policies;
-    look([&] { policies = chosen_policies(arguments, extension, role); });
+    look([&] { policies = chosen_policies(arguments, extension, role, start); });
     if (policies.empty()) {
         pg::notice(NOTICE, {.message = "there is no enabled policy that you may run",
                             .hint = "Declare one with cleanup_add_policy."});
@@ -272,21 +288,50 @@ void run(FunctionCallInfo fcinfo)
 
 // The coordinator is who holds the run's lock for the session; a caller who has just asked holds it too.
 constexpr const char* find_run_sql = R"(
-SELECT r.status, r.requested_by, (
+SELECT r.status, r.requested_by, (r.request->>'policy_id')::bigint, (
   SELECT l.pid FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid AND a.backend_type = 'pg_cleanup run'
   WHERE l.locktype = 'object' AND l.granted AND l.database = a.datid AND l.classid = $2
     AND l.objid = (r.run_id & 4294967295)::oid AND l.objsubid = $3 LIMIT 1)
 FROM @extschema@.cleanup_runs AS r WHERE r.run_id = $1)";
 
-bool is_member(Oid member, Oid role)
-{
-    return pg_call([&] { return is_member_of_role(member, role); });
-}
+constexpr const char* policies_of_run_sql = R"(
+SELECT DISTINCT policy_id FROM @extschema@.cleanup_run_targets WHERE run_id = $1)";
 
 bool is_requester(const std::string& requested_by, Oid role)
 {
     const Oid requester = pg_call([&] { return get_role_oid(requested_by.c_str(), true); });
-    return OidIsValid(requester) && is_member(role, requester);
+    return OidIsValid(requester) && pg_call([&] { return has_privs_of_role(role, requester); });
+}
+
+// What the role may do with the run by way of its policies: the most that it may do with one of them.
+std::optional<Right> right_to_run(pg::Spi& spi, const pg::Extension& extension, const Rights& rights,
+                                  std::int64_t run_id, const pg::Cell& requested_policy)
+{
+    if (rights.may_with_every_policy(Right::run))
+        return Right::run;
+    std::vector<std::int64_t> ids;
+    if (requested_policy)
+        ids.push_back(pg::to_int64(requested_policy));
+    for (const auto& row : spi.run(pg::in_extension_schema(policies_of_run_sql, extension), Parameters().int8(run_id)))
+        ids.push_back(pg::to_int64(row[0]));
+    std::optional<Right> right;
+    if (rights.may_with_every_policy(Right::see))
+        right = Right::see;
+    for (const std::int64_t id : ids) {
+        const std::optional<Policy> policy = find_policy(spi, extension, id);
+        if (policy && rights.may(Right::run, *policy))
+            return Right::run;
+        if (policy && rights.may(Right::see, *policy))
+            right = Right::see;
+    }
+    return right;
+}
+
+[[noreturn]] void raise_unknown_run(std::int64_t run_id)
+{
+    pg::raise({.sqlstate = ERRCODE_UNDEFINED_OBJECT,
+               .message = concat("there is no run ", run_id),
+               .hint = "SELECT run_id, status FROM cleanup_runs ORDER BY run_id DESC;"});
 }
 
 bool cancel(FunctionCallInfo fcinfo)
@@ -304,17 +349,22 @@ bool cancel(FunctionCallInfo fcinfo)
         spi.run(pg::in_extension_schema(find_run_sql, extension),
                 Parameters().int8(run_id).oid(anchor).int4(static_cast<std::int32_t>(pg::LockKind::run_alive)));
     if (rows.empty())
-        pg::raise({.sqlstate = ERRCODE_UNDEFINED_OBJECT,
-                   .message = concat("there is no run ", run_id),
-                   .hint = "SELECT run_id, status FROM cleanup_runs ORDER BY run_id DESC;"});
-    if (!pg_call([&] { return superuser_arg(role); }) && !is_requester(pg::to_text(rows[0][1]), role))
+        raise_unknown_run(run_id);
+    const Rights rights(spi, extension, role);
+    const std::optional<Right> right = is_requester(pg::to_text(rows[0][1]), role)
+                                           ? Right::run
+                                           : right_to_run(spi, extension, rights, run_id, rows[0][2]);
+    if (!right)
+        raise_unknown_run(run_id);
+    if (*right == Right::see)
         pg::raise({.sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE,
                    .message = concat("permission denied to cancel run ", run_id),
-                   .detail = concat("It was asked for by role ", pg::to_text(rows[0][1]), ".")});
-    if (pg::to_text(rows[0][0]) != "running" || !rows[0][2])
+                   .detail = concat("It was asked for by role ", pg::to_text(rows[0][1]),
+                                    "; others need ownership of one of its targets, or the level operator.")});
+    if (pg::to_text(rows[0][0]) != "running" || !rows[0][3])
         return false;
     write_audit(spi, extension, {.event = "cancel", .run_id = run_id, .actor = role});
-    kill(static_cast<pid_t>(pg::to_int64(rows[0][2])), SIGINT);
+    kill(static_cast<pid_t>(pg::to_int64(rows[0][3])), SIGINT);
     return true;
 }
 

@@ -234,6 +234,7 @@ void RunRecord::finish(const std::string& status, const std::string& message, st
     write_audit(spi, extension_,
                 {.event = "run",
                  .policy = policy_.name,
+                 .policy_id = policy_.id,
                  .run_id = run_id_,
                  .target = policy_.target_name,
                  .rows = pg::to_int64(rows[0][1]),

@@ -5,6 +5,7 @@
 #include "extension/eligibility.h"
 #include "extension/oldest_row.h"
 #include "extension/pause.h"
+#include "extension/rights.h"
 #include "extension/table_facts.h"
 #include "pg/result_set.h"
 #include "pg/text.h"
@@ -81,16 +82,11 @@ PolicyStats stats_of(pg::Spi& spi, const pg::Extension& extension, const Policy&
 
 std::vector<Policy> visible_policies(pg::Spi& spi, const pg::Extension& extension, const std::string& name, Oid role)
 {
-    std::vector<Policy> policies;
-    if (name == every_policy) {
-        policies = all_policies(spi, extension);
-        std::erase_if(policies, [&](const Policy& policy) { return !may_manage(policy, role); });
-        return policies;
-    }
-    std::optional<Policy> policy = find_policy(spi, extension, name);
-    if (!policy || !may_manage(*policy, role))
-        raise_unknown_policy(spi, extension, name, role);
-    policies.push_back(*std::move(policy));
+    const Rights rights(spi, extension, role);
+    if (name != every_policy)
+        return {find_policy_for(spi, extension, name, rights, Right::see)};
+    std::vector<Policy> policies = all_policies(spi, extension);
+    std::erase_if(policies, [&](const Policy& policy) { return !rights.may(Right::see, policy); });
     return policies;
 }
 

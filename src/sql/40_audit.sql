@@ -6,6 +6,7 @@ CREATE TABLE cleanup_audit (
   session_actor name NOT NULL DEFAULT session_user,
   event text NOT NULL,
   policy text,
+  policy_id bigint,
   run_id bigint,
   target text,
   rows bigint,
@@ -17,4 +18,6 @@ CREATE INDEX cleanup_audit_at ON cleanup_audit (at);
 CREATE INDEX cleanup_audit_policy ON cleanup_audit (policy, at);
 -- Where pruning finds the sums of all earlier prunings.
 CREATE INDEX cleanup_audit_pruned ON cleanup_audit (audit_id) WHERE event = 'history_pruned';
+CREATE INDEX cleanup_audit_policy_id ON cleanup_audit (policy_id);
 COMMENT ON TABLE cleanup_audit IS 'Who did what, when, to how many rows; append-only for everyone but its owner';
+COMMENT ON COLUMN cleanup_audit.policy_id IS 'The policy, whatever it is called now; NULL where the row is about no policy';

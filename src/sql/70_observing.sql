@@ -26,7 +26,8 @@ CREATE FUNCTION cleanup_run_is_alive(run_id bigint) RETURNS boolean
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cleanup_run_is_alive';
 COMMENT ON FUNCTION cleanup_run_is_alive(bigint) IS 'Whether some process works on a run; NULL on a standby, where that cannot be seen';
 
-CREATE VIEW cleanup_progress AS
+-- Whoever asks sees what he may see of the runs.
+CREATE VIEW cleanup_progress WITH (security_invoker = true) AS
   SELECT r.run_id, t.policy, t.table_name AS target, t.action, t.strategy,
     CASE WHEN l.alive THEN 'running' ELSE 'interrupted' END AS status,
     round(least(100.0 * t.done_units / nullif(t.total_units, 0), 100), 1) AS percent,

@@ -1,0 +1,240 @@
+"""Every role tries everything: each public function, and each table and view, as found in the catalog. What each may do is
+the table in docs/reference/roles.md, which must be what comes out here (PG_CLEANUP_WRITE_DOCS=1 writes it)."""
+
+import os
+from contextlib import contextmanager
+
+import psycopg2
+import pytest
+
+from pgserver import REPO
+from surface import Cleanup
+
+PAGE = REPO / "docs" / "reference" / "roles.md"
+BEGIN, END = "<!-- written by test/cluster/test_roles.py -->\n", "<!-- end -->\n"
+
+# Column of the table, and what the role is granted; "one" is for the policy `granted` alone.
+ROLES = {"nobody": None, "viewer": "viewer", "operator": "operator", "owner": "owner", "admin": "admin", "sidecar": "sidecar",
+         "viewer of one": ("viewer", "granted"), "operator of one": ("operator", "granted"), "admin of one": ("admin", "granted")}
+DENIED = {"42501", "42704"}  # not permitted; and a policy or run that he may not see does not exist for him
+
+INTERNAL = ["cleanup_target_in", "cleanup_target_out", "cleanup_policy_check", "cleanup_policy_changed", "cleanup_audit_guard",
+            "cleanup_grant_bind"]
+
+
+def of_policy(statement, finds=True, **more):
+    """Tried on a policy of the role's own table, on the one that may be granted, and on another; `finds`: must have a row."""
+    return {"statement": statement, "finds": finds, "per_policy": True, **more}
+
+
+def once(statement, **more):
+    return {"statement": statement, "finds": False, "per_policy": False, **more}
+
+
+# What is tried: for each function, one line or several. {policy}, {table}, {id} and {run} are of the policy that is tried.
+FUNCTIONS = {
+    "cleanup_stats": of_policy("SELECT FROM cleanup_stats() WHERE policy = '{policy}'"),
+    "cleanup_check": of_policy("""SELECT FROM cleanup_check() WHERE detail LIKE '%"{policy}"%'"""),
+    "cleanup_policy_states": of_policy("SELECT FROM cleanup_policy_states() WHERE policy = '{policy}'"),
+    "cleanup_dry_run": of_policy("SELECT FROM cleanup_dry_run('{policy}')"),
+    "cleanup_preview": of_policy("SELECT FROM cleanup_preview('{policy}')", finds=False),
+    "cleanup_run": {
+        "cleanup_run": of_policy("SELECT FROM cleanup_run('{policy}')"),
+        "cleanup_run, retain => longer": of_policy("SELECT FROM cleanup_run('{policy}', retain => '60 days')"),
+        "cleanup_run, retain => shorter": of_policy("SELECT FROM cleanup_run('{policy}', retain => '1 day')"),
+        "cleanup_run, age range": of_policy("SELECT FROM cleanup_run('{policy}', age_to => now() - interval '40 days')"),
+        "cleanup_run, force": of_policy("SELECT FROM cleanup_run('{policy}', force => true)"),
+    },
+    "cleanup_cancel": of_policy("SELECT cleanup_cancel({run})"),
+    "cleanup_pause": once("SELECT cleanup_pause('trying')"),
+    "cleanup_resume": once("SELECT cleanup_resume('trying')", permitted={"55000"}),  # it is not paused
+    "cleanup_add_policy": of_policy("SELECT cleanup_add_policy('new', '{table}', 'at', '30 days')"),
+    "cleanup_alter_policy": {
+        "cleanup_alter_policy, options": of_policy("SELECT cleanup_alter_policy('{policy}', enabled => false, batch_size => 10)"),
+        "cleanup_alter_policy, retain": of_policy("SELECT cleanup_alter_policy('{policy}', retain => '2 days')"),
+        "cleanup_alter_policy, what it means": of_policy("SELECT cleanup_alter_policy('{policy}', condition => 'id > 0')"),
+    },
+    "cleanup_drop_policy": of_policy("SELECT cleanup_drop_policy('{policy}')"),
+    "cleanup_export_policies": of_policy(
+        "SELECT FROM jsonb_array_elements(cleanup_export_policies()) e WHERE e->>'policy' = '{policy}'"),
+    "cleanup_import_policies": of_policy("""SELECT cleanup_import_policies('[{{"policy": "{policy}", "target": "{table}",
+        "age_column": "at", "retain": "30 days"}}]', true)"""),
+    "cleanup_grant": once("SELECT cleanup_grant('roles_nobody', 'viewer')"),
+    "cleanup_revoke": once("SELECT cleanup_revoke('roles_viewer', 'viewer')"),
+    "cleanup_run_is_alive": once("SELECT cleanup_run_is_alive(1)"),
+    "cleanup_sees_every_policy": once("SELECT cleanup_sees_every_policy()"),
+    "cleanup_visible_policies": of_policy("SELECT WHERE {id} = ANY (cleanup_visible_policies())"),
+    "cleanup_target_to_regclass": once("SELECT cleanup_target_to_regclass('public.nothing')"),
+    "cleanup_target_is_bound": once("SELECT cleanup_target_is_bound('public.nothing')"),
+    "cleanup_target_from_regclass": once("SELECT cleanup_target_from_regclass('pg_class')"),
+}
+
+TABLES = {
+    "cleanup_policies": of_policy("SELECT FROM cleanup_policies WHERE policy = '{policy}' AND target::regclass = '{table}'::regclass"),
+    "cleanup_bindings": of_policy("SELECT FROM cleanup_bindings WHERE policy_id = {id}"),
+    "cleanup_runs": of_policy("SELECT FROM cleanup_runs WHERE run_id = {run}"),
+    "cleanup_run_targets": of_policy("SELECT FROM cleanup_run_targets WHERE run_id = {run}"),
+    "cleanup_totals": of_policy("SELECT FROM cleanup_totals WHERE policy_id = {id}"),
+    "cleanup_progress": of_policy("SELECT FROM cleanup_progress WHERE run_id = {run}", running=True),
+    "cleanup_audit": of_policy("SELECT FROM cleanup_audit WHERE policy = '{policy}'"),
+    "cleanup_pauses": once("SELECT FROM cleanup_pauses"),
+    "cleanup_grants": of_policy("SELECT FROM cleanup_grants WHERE (role = current_user) = ('{policy}' LIKE 'own%')"),
+    "cleanup_grant_bindings": of_policy(
+        "SELECT FROM cleanup_grant_bindings b JOIN pg_roles r ON r.oid = b.role"
+        " WHERE (rolname = current_user) = ('{policy}' LIKE 'own%')"),
+}
+# By hand; every other table can be written by nobody here.
+WRITES = {
+    "cleanup_policies": {
+        "INSERT": of_policy("INSERT INTO cleanup_policies (policy, target, age_column, retain) VALUES ('new', '{table}', 'at', '1 day')",
+                            finds=False),
+        "UPDATE, options": of_policy("UPDATE cleanup_policies SET enabled = false WHERE policy = '{policy}' RETURNING 1"),
+        "UPDATE, what it means": of_policy("UPDATE cleanup_policies SET condition = 'id > 0' WHERE policy = '{policy}' RETURNING 1"),
+        "DELETE": of_policy("DELETE FROM cleanup_policies WHERE policy = '{policy}' RETURNING 1"),
+    },
+}
+
+
+def user_of(role):
+    return "roles_" + role.replace(" ", "_")
+
+
+class World:
+    """A database in which each role owns a table with a policy, and a stranger two."""
+
+    def __init__(self, server, db):
+        self.server, self.db = server, db
+        self.admin = Cleanup(server, db)
+        self.admin.sql("CREATE ROLE roles_stranger")
+        for role, granted in ROLES.items():
+            self.admin.sql(f"CREATE ROLE {user_of(role)} LOGIN")
+            self.add(f"own {role}", user_of(role))
+        self.add("granted", "roles_stranger")
+        self.add("foreign", "roles_stranger")
+        for role, granted in ROLES.items():
+            if granted:
+                level, policy = granted if isinstance(granted, tuple) else (granted, None)
+                self.admin.sql("SELECT cleanup_grant(%s, %s, %s)", [user_of(role), level, policy])
+        self.admin.sql("SELECT cleanup_pause('once'); SELECT cleanup_resume('once')")
+
+    def add(self, policy, owner):
+        """With what it leaves in every table. Its runs are skipped, so that there is something to say in cleanup_check."""
+        table = "t_" + policy.replace(" ", "_")
+        self.admin.sql(f"CREATE TABLE {table} (id int, at timestamptz); ALTER TABLE {table} OWNER TO {owner}")
+        policy_id = self.admin.add_policy(policy, table, "at", "30 days", guard="false")
+        run_id = self.admin.value("INSERT INTO cleanup_runs (trigger, requested_by, started_at, finished_at, status)"
+                                  " VALUES ('manual', 'postgres', now(), now(), 'skipped') RETURNING run_id")
+        self.admin.sql("INSERT INTO cleanup_run_targets (run_id, policy_id, policy, table_name, kind, action, status)"
+                       " VALUES (%s, %s, %s, %s, 'target', 'delete', 'skipped')", [run_id, policy_id, policy, table])
+        self.admin.sql("INSERT INTO cleanup_totals (policy_id, first_run_at, last_run_at) VALUES (%s, now(), now())", [policy_id])
+
+    def values(self, policy):
+        row = self.admin.row("SELECT policy_id, (SELECT min(run_id) FROM cleanup_run_targets t WHERE t.policy_id = p.policy_id) AS run"
+                             " FROM cleanup_policies p WHERE policy = %s", [policy])
+        return {"policy": policy, "table": "t_" + policy.replace(" ", "_"), "id": row.policy_id, "run": row.run}
+
+    @contextmanager
+    def running(self, values, is_wanted):
+        change = ("UPDATE cleanup_runs SET status = '{0}' WHERE run_id = {run};"
+                  "UPDATE cleanup_run_targets SET status = '{0}' WHERE run_id = {run}")
+        if is_wanted:
+            self.admin.sql(change.format("running", **values))
+        yield
+        if is_wanted:
+            self.admin.sql(change.format("skipped", **values))
+
+    def permits(self, role, attempt, values):
+        """Whether the role gets what it tries; anything but success and a denial is an error of the test."""
+        connection = self.server.connect(self.db, user_of(role), autocommit=False)
+        try:
+            with connection.cursor() as cursor, self.running(values, attempt.get("running")):
+                cursor.execute(attempt["statement"].format(**values))
+                return not attempt["finds"] or cursor.rowcount > 0
+        except psycopg2.Error as error:
+            if error.pgcode in attempt.get("permitted", ()):
+                return True
+            assert error.pgcode in DENIED, f"{role}: {attempt['statement'].format(**values)}: {error}"
+            return False
+        finally:
+            connection.rollback()
+            connection.close()
+
+    def cell(self, role, attempt):
+        policies = [f"own {role}", "granted", "foreign"]
+        if not attempt["per_policy"]:
+            return "yes" if self.permits(role, attempt, self.values(policies[0])) else "–"
+        own, granted, foreign = (self.permits(role, attempt, self.values(policy)) for policy in policies)
+        assert not foreign or (own and granted), (role, attempt)
+        if foreign:
+            return "yes"
+        return {(True, True): "own, that one", (True, False): "own", (False, True): "that one", (False, False): "–"}[own, granted]
+
+    def members(self, catalog, name, where):
+        return {row[0] for row in self.admin.rows(f"""
+            SELECT {name} FROM {catalog} c JOIN pg_depend d ON d.classid = '{catalog}'::regclass AND d.objid = c.oid
+            JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+            WHERE e.extname = 'pg_cleanup' AND d.deptype = 'e' AND {where}""")}
+
+
+@pytest.fixture(scope="module")
+def world(shared_server):
+    with shared_server.database("roles") as db:
+        made = World(shared_server, db)
+        yield made
+        made.admin.close()
+        users = ", ".join(["roles_stranger", *map(user_of, ROLES)])
+        shared_server.sql(f"DROP OWNED BY {users}", dbname=db)
+    shared_server.sql(f"DROP ROLE {users}")
+
+
+def lines_of(name, attempts):
+    return attempts if "statement" not in attempts else {name: attempts}
+
+
+def table(world, what, attempts):
+    rows = [f"| {what} | " + " | ".join(ROLES) + " |", "|---|" + "---|" * len(ROLES)]
+    for label, attempt in attempts.items():
+        function, comma, rest = label.partition(",")
+        rows.append(f"| `{function}`{comma}{rest} | " + " | ".join(world.cell(role, attempt) for role in ROLES) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def test_every_function_is_tried(world):
+    functions = world.members("pg_proc", "proname", "true")
+    assert functions == {*FUNCTIONS, *INTERNAL}, "a new function needs its line in FUNCTIONS, and perhaps in levels.cc"
+
+
+def test_every_table_is_tried(world):
+    assert world.members("pg_class", "relname", "relkind IN ('r', 'v', 'p', 'm', 'f')") == set(TABLES)
+
+
+def test_internal_functions_are_for_nobody(world):
+    for role in ROLES:
+        for name in INTERNAL:
+            assert not world.admin.value("SELECT bool_or(has_function_privilege(%s, oid, 'EXECUTE')) FROM pg_proc WHERE proname = %s",
+                                         [user_of(role), name]), (role, name)
+
+
+def test_other_tables_are_written_by_nobody(world):
+    for role in ROLES:
+        for name in set(TABLES) - set(WRITES):
+            for privilege in ("INSERT", "UPDATE", "DELETE", "TRUNCATE", "TRIGGER", "REFERENCES"):
+                assert not world.admin.value("SELECT has_table_privilege(%s, %s, %s)", [user_of(role), name, privilege]), (role, name)
+        assert not world.admin.value("""SELECT bool_or(has_table_privilege(%s, c.oid, 'TRUNCATE') OR has_any_column_privilege(%s, c.oid, 'REFERENCES'))
+            FROM pg_class c WHERE relname = 'cleanup_policies'""", [user_of(role)] * 2), role
+        assert not world.admin.rows("""SELECT c.relname FROM pg_class c WHERE relkind = 'S' AND relname LIKE 'cleanup\\_%%'
+            AND has_sequence_privilege(%s, c.oid, 'USAGE, SELECT, UPDATE')""", [user_of(role)]), role
+
+
+def test_table_in_the_docs(world):
+    """The whole table, tried line by line."""
+    calls = {label: attempt for name, attempts in FUNCTIONS.items() for label, attempt in lines_of(name, attempts).items()}
+    reads = {f"{name}, SELECT": attempt for name, attempt in TABLES.items()}
+    writes = {f"{name}, {label}": attempt for name, attempts in WRITES.items() for label, attempt in attempts.items()}
+    found = BEGIN + table(world, "function", calls) + "\n" + table(world, "table", {**reads, **writes}) + END
+    text = PAGE.read_text()
+    written = text[text.index(BEGIN):text.index(END) + len(END)]
+    if os.environ.get("PG_CLEANUP_WRITE_DOCS"):
+        PAGE.write_text(text.replace(written, found))
+        return
+    assert found == written, "what roles may do has changed: if it should, PG_CLEANUP_WRITE_DOCS=1 writes it down"
