@@ -75,7 +75,7 @@ CREATE ROLE policies_anna IN ROLE policies_team;
 CREATE ROLE policies_eve;
 GRANT USAGE, CREATE ON SCHEMA policies TO policies_team, policies_eve;
 GRANT EXECUTE ON FUNCTION cleanup_add_policy, cleanup_alter_policy, cleanup_drop_policy, cleanup_policy_states, cleanup_export_policies,
-  cleanup_import_policies TO policies_anna, policies_eve;
+  cleanup_import_policies, cleanup_sees_every_policy, cleanup_visible_policies TO policies_anna, policies_eve;
 SET ROLE policies_eve;
 CREATE TABLE eves (id int, at timestamptz);
 SET ROLE policies_team;

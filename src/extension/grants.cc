@@ -49,8 +49,8 @@ std::string grant_text(const Grant& grant)
 std::vector<Grant> all_grants(pg::Spi& spi, const pg::Extension& extension)
 {
     const pg::AsExtensionOwner as_owner(extension);
-    std::vector<Grant> grants;
-    for (const auto& row : spi.run(pg::in_extension_schema(grants_sql, extension), {}, pg::Access::read_only))
+    std::vector<Grant> grants; // also what this command has changed
+    for (const auto& row : spi.run(pg::in_extension_schema(grants_sql, extension)))
         grants.push_back({pg::to_int64(row[0]), pg::to_text(row[1]), pg::to_text(row[2]), row[3],
                           row[4] ? static_cast<Oid>(pg::to_int64(row[4])) : InvalidOid, row[5]});
     return grants;

@@ -611,7 +611,7 @@ def test_audit_is_append_only(events):
     events.run("events")
     for statement in ("UPDATE cleanup_audit SET rows = 0", "DELETE FROM cleanup_audit", "TRUNCATE cleanup_audit"):
         events.sql("DO $$ BEGIN CREATE ROLE reader_of_audit; EXCEPTION WHEN duplicate_object THEN END $$")
-        events.sql("GRANT SELECT ON cleanup_audit TO reader_of_audit; SET ROLE reader_of_audit")
+        events.sql("SELECT cleanup_grant('reader_of_audit', 'viewer'); SET ROLE reader_of_audit")
         with pytest.raises(psycopg2.Error):
             events.sql(statement)
         events.sql("RESET ROLE")

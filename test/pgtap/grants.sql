@@ -55,7 +55,7 @@ SET ROLE grants_a;
 SELECT is_empty($$SELECT policy FROM cleanup_stats()$$, 'who takes the old name gets nothing with it');
 RESET ROLE;
 SELECT cleanup_grant('grants_owner', 'owner');
-SELECT results_eq($$SELECT role::text FROM cleanup_grants WHERE level = 'viewer'$$, ARRAY['grants_b'], 'the next grant writes the new name');
+SELECT results_eq($$SELECT role::text COLLATE "default" FROM cleanup_grants WHERE level = 'viewer'$$, ARRAY['grants_b'], 'the next grant writes the new name');
 SELECT is((SELECT status FROM cleanup_check() WHERE check_name = 'grants'), 'ok', 'and the check is content');
 
 SELECT throws_ok($$DROP ROLE grants_b$$, '2BP01', NULL, 'a role with a level cannot be dropped by accident');
@@ -94,8 +94,8 @@ SELECT is((SELECT count(*) FROM cleanup_grants WHERE role = 'grants_to_come'), 1
 -- Row security hides from readers, not from the bookkeeping.
 SET ROLE grants_owner;
 SELECT results_eq($$SELECT policy FROM cleanup_policies ORDER BY 1$$, ARRAY['two', 'uno'], 'an owner sees the policies of his tables');
-SELECT results_eq($$SELECT policy, status FROM cleanup_run() ORDER BY 1$$, $$VALUES ('two', 'succeeded'), ('uno', 'succeeded')$$,
-  'and runs them');
+SELECT string_agg(policy || ' ' || status, ', ' ORDER BY policy) AS ran FROM cleanup_run() \gset
+SELECT is(:'ran'::text, 'two succeeded, uno succeeded', 'and runs them');
 SELECT is((SELECT count(*) FROM cleanup_audit WHERE event = 'run'), 2::bigint, 'sees their runs in the audit');
 RESET ROLE;
 ALTER TABLE one OWNER TO grants_member;
