@@ -233,7 +233,8 @@ void PolicyRun::execute()
                    concat(error.fields().message, error.fields().hint.empty() ? "" : " Hint: ", error.fields().hint)};
     }
     if (outcome.status == "succeeded" && skipped_.total() > 0)
-        outcome = {"partial", concat(skipped_.total(), " rows were left behind; cleanup_audit says why")};
+        outcome = {"partial", concat(skipped_.total(), skipped_.total() == 1 ? " row was" : " rows were",
+                                     " left behind; cleanup_audit says why")};
     finish_record(outcome);
 }
 
