@@ -61,7 +61,7 @@ inline std::string piece(std::string_view text)
 }
 inline std::string piece(char character)
 {
-    return std::string(1, character);
+    return {character};
 }
 template <class Number>
 requires std::is_arithmetic_v<Number> std::string piece(Number number)

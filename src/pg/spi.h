@@ -8,19 +8,19 @@ namespace pgcleanup::pg {
 // Parameters of one execution, in order.
 class Parameters {
 public:
-    Parameters& text(std::string_view value);
+    Parameters& text(std::string_view text);
     Parameters& text(const std::string& value) { return text(std::string_view(value)); }
     Parameters& text(const char* value) { return text(std::string_view(value)); }
-    Parameters& text(const std::optional<std::string>& value);
-    Parameters& name(const std::optional<std::string>& value);
-    Parameters& int8(std::int64_t value);
-    Parameters& int8(std::optional<std::int64_t> value);
-    Parameters& int4(std::int32_t value);
-    Parameters& int4(std::optional<std::int32_t> value);
-    Parameters& float8(double value);
-    Parameters& boolean(bool value);
-    Parameters& oid(Oid value);
-    Parameters& timestamp(std::optional<TimestampTz> value);
+    Parameters& text(const std::optional<std::string>& text);
+    Parameters& name(const std::optional<std::string>& name);
+    Parameters& int8(std::int64_t number);
+    Parameters& int8(std::optional<std::int64_t> number);
+    Parameters& int4(std::int32_t number);
+    Parameters& int4(std::optional<std::int32_t> number);
+    Parameters& float8(double number);
+    Parameters& boolean(bool flag);
+    Parameters& oid(Oid oid);
+    Parameters& timestamp(std::optional<TimestampTz> time);
     Parameters& value(Oid type, Datum datum, bool null = false);
     Parameters& append(const Parameters& more);
 
