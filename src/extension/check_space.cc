@@ -1,5 +1,6 @@
 // What keeps the space of deleted rows from being used again.
 #include "extension/check.h"
+#include "extension/settings.h"
 #include "pg/text.h"
 
 namespace pgcleanup {
@@ -10,11 +11,11 @@ namespace {
 constexpr const char* old_transactions_sql =
     "SELECT pid, date_trunc('second', now() - xact_start)::text, state FROM pg_stat_activity "
     "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker' "
-    "AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL) AND xact_start < now() - interval '1 hour' "
+    "AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL) AND xact_start <= now() - make_interval(secs => $1) "
     "ORDER BY xact_start";
 constexpr const char* prepared_sql =
     "SELECT gid, date_trunc('second', now() - prepared)::text FROM pg_prepared_xacts "
-    "WHERE database = current_database() AND prepared < now() - interval '1 hour' ORDER BY prepared";
+    "WHERE database = current_database() AND prepared <= now() - make_interval(secs => $1) ORDER BY prepared";
 // Slots and standbys hold transactions without saying since when: what nobody reads, and what is far behind.
 constexpr const char* slots_sql = "SELECT slot_name, age(xmin), active FROM pg_replication_slots "
                                   "WHERE xmin IS NOT NULL AND (NOT active OR age(xmin) > 1000000) ORDER BY slot_name";
@@ -31,12 +32,13 @@ void check_holders(pg::Spi& spi, const pg::Extension& extension, CheckReport& re
 {
     constexpr const char* name = "space_held";
     constexpr const char* consequence = "; space of rows deleted since then cannot be used again";
-    for (const auto& row : look_up(spi, extension, old_transactions_sql))
+    const double old = static_cast<double>(old_transaction().count());
+    for (const auto& row : look_up(spi, extension, old_transactions_sql, pg::Parameters().float8(old)))
         report.add(CheckStatus::warning, name,
                    pg::concat("process ", pg::to_text(row[0]), " (", row[2].value_or("working"),
                               ") has had a transaction open for ", pg::to_text(row[1]), consequence),
                    pg::concat("SELECT pg_terminate_backend(", pg::to_text(row[0]), ");"));
-    for (const auto& row : look_up(spi, extension, prepared_sql))
+    for (const auto& row : look_up(spi, extension, prepared_sql, pg::Parameters().float8(old)))
         report.add(CheckStatus::warning, name,
                    pg::concat("the prepared transaction ", pg::quote_literal(pg::to_text(row[0])), " is ",
                               pg::to_text(row[1]), " old", consequence),

@@ -74,6 +74,10 @@ constexpr Privilege privileges[] = {
     {"EXECUTE", "cleanup_export_policies", changes},
     {"EXECUTE", "cleanup_alter_policy", changes},
     {"EXECUTE", "cleanup_drop_policy", changes},
+    {"SELECT", "cleanup_schedules", sees},
+    {"SELECT", "cleanup_schedule_states", sees},
+    {"EXECUTE", "cleanup_schedule", changes},
+    {"EXECUTE", "cleanup_unschedule", changes},
     {"EXECUTE", "cleanup_grant", admin_of_all},
     {"EXECUTE", "cleanup_revoke", admin_of_all},
 };

@@ -11,6 +11,7 @@ int cancel_grace_ms = 5000;
 int history_retain_minutes = 90 * 24 * 60;
 int large_table_row_count = 1'000'000;
 int max_failing_row_count = 100;
+int old_transaction_seconds = 60 * 60;
 // NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 
 constexpr int one_minute_ms = 60 * 1000;
@@ -54,6 +55,9 @@ const auto integer_settings = std::to_array<IntegerSetting>({
      "A row that a constraint or a trigger refuses is left behind and reported; more of them than this stop the "
      "policy.",
      &max_failing_row_count, 0, INT_MAX, PGC_SUSET, 0},
+    {"pg_cleanup.old_transaction", "Sets from which age on cleanup_check warns of an open transaction.",
+     "The space of rows that were deleted since it began cannot be used again.", &old_transaction_seconds, 0,
+     INT_MAX / 1000, PGC_SUSET, GUC_UNIT_S},
 });
 
 } // namespace
@@ -92,6 +96,11 @@ std::optional<std::chrono::minutes> history_retain()
 std::int64_t large_table_rows()
 {
     return large_table_row_count;
+}
+
+std::chrono::seconds old_transaction()
+{
+    return std::chrono::seconds(old_transaction_seconds);
 }
 
 std::int64_t max_failing_rows()

@@ -8,6 +8,7 @@ import psycopg2
 import pytest
 
 from pgserver import REPO
+from slow_run import SlowRun
 from surface import Cleanup
 
 PAGE = REPO / "docs" / "reference" / "roles.md"
@@ -238,3 +239,86 @@ def test_table_in_the_docs(world):
         PAGE.write_text(text.replace(written, found))
         return
     assert found == written, "what roles may do has changed: if it should, PG_CLEANUP_WRITE_DOCS=1 writes it down"
+
+
+# --- what operators really do --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def operated(shared_server, db):
+    """A slow policy of one owner, and an operator of that policy alone who may nothing else."""
+    shared_server.sql("CREATE ROLE operated_owner LOGIN; CREATE ROLE operated_operator LOGIN; CREATE ROLE operated_viewer LOGIN")
+    slow = SlowRun(shared_server, db, owner="operated_owner")
+    slow.cleanup.sql("SELECT cleanup_grant('operated_operator', 'operator', 'slow'); SELECT cleanup_grant('operated_viewer', 'viewer')")
+    slow.operator, slow.viewer = (Cleanup(shared_server, db, user) for user in ("operated_operator", "operated_viewer"))
+    yield slow
+    for session in (slow.cleanup, slow.operator, slow.viewer):
+        session.close()
+    shared_server.sql("DROP OWNED BY operated_owner, operated_operator, operated_viewer CASCADE", dbname=db)
+    shared_server.sql("DROP ROLE operated_owner, operated_operator, operated_viewer")
+
+
+def test_operator_runs_with_the_owners_rights(operated):
+    operated.set_pace(0)
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        operated.operator.sql("DELETE FROM slow")
+    done = operated.operator.run("slow")
+    assert (done.status, done.rows) == ("succeeded", operated.due), done
+    assert operated.operator.run_row(done.run_id).requested_by == "operated_operator"
+    audit = operated.operator.row("SELECT * FROM cleanup_audit WHERE run_id = %s", [done.run_id])
+    assert (audit.actor, audit.session_actor, audit.event) == ("operated_operator", "operated_owner", "run")
+    assert operated.left() == operated.young
+
+
+def test_operator_cannot_go_further_than_the_policy(operated):
+    for named in ({"retain": "1 hour"}, {"force": True}):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            operated.operator.run("slow", **named)
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            operated.operator.run("slow", wait=False, **named)
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        operated.operator.runs(force=True)
+    assert operated.cleanup.value("SELECT count(*) FROM cleanup_runs") == 0 and operated.missing() == 0
+
+
+def test_cancel_of_a_run_of_every_policy(operated):
+    """By who operates one of its policies; who only sees it may not, and who does not see it finds no run."""
+    operated.cleanup.sql("CREATE TABLE other (id int, at timestamptz)")
+    operated.cleanup.add_policy("other", "other", "at", "30 days", priority=200)
+    (first, *_) = operated.cleanup.runs(wait=False)
+    operated.cleanup.wait_for_rows(first.run_id, 100)
+    cancel = "SELECT cleanup_cancel(%s)"
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        operated.viewer.sql(cancel, [first.run_id])
+    operated.cleanup.sql("GRANT EXECUTE ON FUNCTION cleanup_cancel TO operated_viewer")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        operated.viewer.sql(cancel, [first.run_id])
+    operated.cleanup.sql("SELECT cleanup_revoke('operated_viewer', 'viewer')")
+    with pytest.raises(psycopg2.errors.UndefinedObject):
+        operated.viewer.sql(cancel, [first.run_id])
+    assert operated.operator.value(cancel, [first.run_id]) is True
+    assert operated.cleanup.wait_for_run(first.run_id).status == "cancelled"
+    assert {row.policy for row in operated.operator.rows("SELECT policy FROM cleanup_run_targets")} == {"slow"}
+
+
+def test_level_revoked_before_the_run_starts(operated):
+    """wait => false starts when the transaction commits: the rights of that moment count."""
+    operated.set_pace(0)
+    connection = operated.operator.connect(autocommit=False)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT run_id FROM cleanup_run('slow', wait => false)")
+        run_id = cursor.fetchone()[0]
+        operated.cleanup.sql("SELECT cleanup_revoke('operated_operator', 'operator', 'slow')")
+        connection.commit()
+    connection.close()
+    operated.cleanup.wait_for_run(run_id)
+    assert operated.missing() == 0
+
+
+def test_settings_of_a_role_hide_nothing_from_the_bookkeeping(operated):
+    """row_security and search_path of whoever asks."""
+    operated.set_pace(0)
+    operated.operator.sql("SET row_security = off; SET search_path = pg_catalog")
+    assert operated.operator.value("SELECT rows FROM public.cleanup_run('slow')") == operated.due
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        operated.operator.sql("SELECT FROM public.cleanup_runs")
