@@ -160,7 +160,9 @@ const char* pg_print_expression(const ExpressionTree& expression, Oid relation)
 {
     const bool has_columns = OidIsValid(relation);
     List* context = has_columns ? deparse_context_for("target", relation) : NIL;
-    return deparse_expression(expression.tree, context, has_columns, false);
+    // A copy: printing may write into the tree (18 resolves the columns of GROUP BY in place).
+    auto* tree = static_cast<Node*>(copyObjectImpl(expression.tree));
+    return deparse_expression(tree, context, has_columns, false);
 }
 
 bool pg_same_expression(const ExpressionTree& left, const ExpressionTree& right)
