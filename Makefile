@@ -46,9 +46,9 @@ endif
 
 $(OBJS): Makefile
 
-# What cleanup_check compares with the installed extension.
-src/extension/check_server.o: override CXXFLAGS += -DPG_CLEANUP_VERSION='"$(EXTVERSION)"'
-src/extension/check_server.o: pg_cleanup.control
+# What the library compares with the installed extension.
+src/pg/identity.o: override CXXFLAGS += -DPG_CLEANUP_VERSION='"$(EXTVERSION)"'
+src/pg/identity.o: pg_cleanup.control
 
 # The install script is its parts joined in name order; the directory is a prerequisite so that a removed part counts.
 $(INSTALL_SQL): $(SQL_PARTS) $(wildcard src/sql) pg_cleanup.control Makefile

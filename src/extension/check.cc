@@ -22,13 +22,9 @@ const char* status_word(CheckStatus status)
     return "error";
 }
 
-void cleanup_check(FunctionCallInfo fcinfo)
+void check_what_is_installed(pg::Spi& spi, const pg::Extension& extension, CheckReport& report)
 {
-    const pg::ResultSet result(fcinfo);
-    pg::Spi spi;
-    const pg::Extension extension = pg::extension();
     const std::vector<PolicyStats> policies = policy_stats(spi, extension, every_policy, GetUserId());
-    CheckReport report;
     check_server(spi, extension, report);
     if (Rights(spi, extension, GetUserId()).may_with_every_policy(Right::see))
         check_grants(spi, extension, report);
@@ -36,6 +32,18 @@ void cleanup_check(FunctionCallInfo fcinfo)
     check_policies(extension, policies, report);
     check_backlog(spi, extension, policies, report);
     check_targets(spi, extension, policies, report);
+}
+
+// Of another version only that is said: its tables may be others than those that are looked at here.
+void cleanup_check(FunctionCallInfo fcinfo)
+{
+    const pg::ResultSet result(fcinfo);
+    pg::Spi spi;
+    const pg::Extension extension = pg::extension_of_any_version();
+    CheckReport report;
+    check_version(extension, report);
+    if (extension.version == pg::library_version())
+        check_what_is_installed(spi, extension, report);
     for (const std::vector<pg::Cell>& row : report.rows())
         result.row(row);
 }

@@ -23,7 +23,9 @@ private:
 // Where the topics write statements that can be pasted: "SELECT schema.cleanup_run('old_events');"
 std::string call_text(const pg::Extension& extension, std::string_view function, std::string_view argument);
 
-// The server and the extension as a whole: versions, pause, worker slots, dead runs, history.
+// Whether the library is that of the installed extension.
+void check_version(const pg::Extension& extension, CheckReport& report);
+// The server and the extension as a whole: pause, worker slots, dead runs, history.
 void check_server(pg::Spi& spi, const pg::Extension& extension, CheckReport& report);
 // Each policy: whether it can run, how its last run went, how far behind it is.
 void check_policies(const pg::Extension& extension, const std::vector<PolicyStats>& policies, CheckReport& report);

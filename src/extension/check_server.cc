@@ -7,17 +7,17 @@
 
 namespace pgcleanup {
 
-namespace {
-
 void check_version(const pg::Extension& extension, CheckReport& report)
 {
-    constexpr const char* library = PG_CLEANUP_VERSION;
+    const std::string_view library = pg::library_version();
     if (extension.version != library)
         report.add(CheckStatus::error, "version",
                    pg::concat("the extension is version ", extension.version, ", the library that is loaded ", library),
                    "ALTER EXTENSION pg_cleanup UPDATE; -- and connect again, so that a new library is loaded");
     report.otherwise_ok("version", extension.version);
 }
+
+namespace {
 
 void check_pause(pg::Spi& spi, const pg::Extension& extension, CheckReport& report)
 {
@@ -92,7 +92,6 @@ void check_history(pg::Spi& spi, const pg::Extension& extension, CheckReport& re
 
 void check_server(pg::Spi& spi, const pg::Extension& extension, CheckReport& report)
 {
-    check_version(extension, report);
     check_pause(spi, extension, report);
     check_worker_slots(spi, extension, report);
     check_dead_runs(spi, extension, report);

@@ -54,7 +54,12 @@ std::optional<Extension> find_extension()
     return Extension{row.oid, row.owner, row.schema, quote_identifier(schema), row.version};
 }
 
-Extension extension()
+std::string_view library_version() noexcept
+{
+    return PG_CLEANUP_VERSION;
+}
+
+Extension extension_of_any_version()
 {
     std::optional<Extension> found = find_extension();
     if (!found)
@@ -62,6 +67,17 @@ Extension extension()
                .message = "extension \"pg_cleanup\" is not installed in this database",
                .hint = "Run CREATE EXTENSION pg_cleanup."});
     return *std::move(found);
+}
+
+Extension extension()
+{
+    Extension found = extension_of_any_version();
+    if (found.version != library_version())
+        raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+               .message = concat("the extension pg_cleanup is version ", found.version,
+                                 " in this database, the library that is loaded ", library_version()),
+               .hint = "Run ALTER EXTENSION pg_cleanup UPDATE; if that is done, connect again."});
+    return found;
 }
 
 std::string in_extension_schema(std::string_view sql, const Extension& extension)

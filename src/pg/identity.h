@@ -17,7 +17,12 @@ struct Extension {
 // Nothing when the extension is not (or no longer) there. Reads pg_extension with a new catalog snapshot.
 std::optional<Extension> find_extension();
 // As above; raises undefined_object with a hint when it is not there.
+Extension extension_of_any_version();
+// As above; raises object_not_in_prerequisite_state, with a hint, when it is of another version than this library: a
+// new package is installed, and ALTER EXTENSION ... UPDATE is still to come, so its tables may be others than ours.
 Extension extension();
+// The version that this library was built for.
+std::string_view library_version() noexcept;
 
 // Replaces each "@extschema@" with the extension's quoted schema: constant SQL stays constant.
 std::string in_extension_schema(std::string_view sql, const Extension& extension);

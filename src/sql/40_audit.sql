@@ -6,12 +6,12 @@ CREATE TABLE cleanup_audit (
   session_actor name NOT NULL DEFAULT session_user,
   event text NOT NULL,
   policy text,
-  policy_id bigint,
   run_id bigint,
   target text,
   rows bigint,
   details jsonb NOT NULL DEFAULT '{}',
-  wal_lsn pg_lsn
+  wal_lsn pg_lsn,
+  policy_id bigint
 );
 CREATE INDEX cleanup_audit_id ON cleanup_audit (audit_id);
 CREATE INDEX cleanup_audit_at ON cleanup_audit (at);

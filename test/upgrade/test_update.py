@@ -2,48 +2,12 @@
 
 import re
 
+import psycopg2
 import pytest
 
 from catalogs import SAME, describe, differences
-from conftest import DATA
-from pgserver import REPO
+from old_world import PRESENT, RECORDED, TABLES, VERSIONS, columns, contents, install, install_with_policies, write_history
 from surface import Cleanup
-
-PRESENT = re.search(r"^default_version *= *'(.*)'", (REPO / "pg_cleanup.control").read_text(), re.M)[1]
-VERSIONS = sorted(path.stem.removeprefix("pg_cleanup--") for path in DATA.glob("pg_cleanup--*.sql"))
-
-TABLES = """
-CREATE TABLE events (id int PRIMARY KEY, at timestamptz, kind text);
-INSERT INTO events SELECT n, now() - n * interval '1 day', 'x' FROM generate_series(1, 50) n;
-CREATE TABLE notes (id int PRIMARY KEY, event int REFERENCES events ON DELETE CASCADE, at timestamptz);
-CREATE INDEX ON notes (event);
-INSERT INTO notes SELECT n, n, now() - n * interval '1 day' FROM generate_series(1, 50) n;
-"""
-
-# Tables of the first version on, with what they are sorted by.
-RECORDED = {
-    "cleanup_policies": "policy_id", "cleanup_bindings": "policy_id", "cleanup_runs": "run_id",
-    "cleanup_run_targets": "run_id, policy, table_name, kind", "cleanup_totals": "policy_id", "cleanup_audit": "audit_id",
-    "cleanup_pauses": "paused_at",
-}
-
-
-def columns(cleanup, table):
-    return [row.attname for row in cleanup.rows(
-        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped", [table])]
-
-
-def contents(cleanup, known):
-    """The rows of each recorded table, by the columns that the old version knew."""
-    return {table: cleanup.rows(f"SELECT {', '.join(known[table])} FROM {table} ORDER BY {order}")
-            for table, order in RECORDED.items()}
-
-
-def install(cleanup, version, schema=None):
-    if schema:
-        cleanup.sql(f'CREATE SCHEMA "{schema}"')
-        cleanup.sql(f'SET search_path = public, "{schema}"')
-    cleanup.sql(f"CREATE EXTENSION pg_cleanup VERSION '{version}'" + (f' SCHEMA "{schema}"' if schema else ""))
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +48,8 @@ def test_updated_is_as_installed_anew(databases, old_versions, version, schema):
     "GRANT SELECT (policy) ON cleanup_policies TO PUBLIC",
     "ALTER TABLE cleanup_runs DROP CONSTRAINT cleanup_runs_status_check",
     "ALTER TABLE cleanup_policies ENABLE TRIGGER cleanup_policy_check",
-    "ALTER TABLE cleanup_runs ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE cleanup_runs FORCE ROW LEVEL SECURITY",
+    "ALTER TABLE cleanup_runs DISABLE ROW LEVEL SECURITY",
     "CREATE POLICY p ON cleanup_runs USING (true)",
     "ALTER TABLE cleanup_run_targets SET (fillfactor = 60)",
     "CREATE INDEX i ON cleanup_runs (status)",
@@ -106,14 +71,28 @@ def test_the_comparison_sees(as_installed, change):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_data_survive(databases, old_versions, version):
-    """The history was made by the present library's version; a run of the old one is not to be had any more."""
+def test_before_the_update_everything_says_so(databases, old_versions, version):
+    """The new library with the old tables: as after a package update, or pg_upgrade."""
     assert version in old_versions
     cleanup = databases(TABLES)
     install(cleanup, version)
-    cleanup.add_policy("events", "events", "at", "30 days", condition="kind = 'x'", batch_size=5, description="kept")
-    cleanup.add_policy("notes", "notes", "at", "40 days", time_zone="Europe/Berlin", enabled=False)
-    cleanup.sql("SELECT cleanup_pause('moving'); SELECT cleanup_resume('moved')")
+    for statement in ["SELECT cleanup_add_policy('p', 'events', 'at', '1 day')", "SELECT * FROM cleanup_run()",
+                      "SELECT * FROM cleanup_dry_run()", "SELECT * FROM cleanup_stats()", "SELECT cleanup_pause('x')"]:
+        with pytest.raises(psycopg2.errors.ObjectNotInPrerequisiteState, match=rf"version {version}.*\n.*ALTER EXTENSION"):
+            cleanup.sql(statement)
+    (only,) = cleanup.rows("SELECT * FROM cleanup_check()")
+    assert (only.check_name, only.status) == ("version", "error")
+    cleanup.sql(only.hint)
+    cleanup.add_policy("p", "events", "at", "1 day")
+    assert cleanup.run("p").status == "succeeded"
+    assert cleanup.value("SELECT status FROM cleanup_check() WHERE check_name = 'version'") == "ok"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_data_survive(databases, old_versions, version):
+    assert version in old_versions
+    cleanup = databases(TABLES)
+    install_with_policies(cleanup, version)
     write_history(cleanup)
     known = {table: columns(cleanup, table) for table in RECORDED}
     before = contents(cleanup, known)
@@ -129,16 +108,4 @@ def test_data_survive(databases, old_versions, version):
     assert done.run_id == 3
     assert cleanup.row("SELECT runs, rows FROM cleanup_stats('events')") == (6, 191)
     assert cleanup.add_policy("new", "notes", "at", "50 days") == 3
-    assert cleanup.value("SELECT count(*) FROM cleanup_check() WHERE check_name = 'version' AND status = 'ok'") == 1
-
-
-def write_history(cleanup):
-    """Two runs and the sums of three earlier ones, as the first version wrote them."""
-    cleanup.sql("""
-        INSERT INTO cleanup_runs (trigger, requested_by, started_at, finished_at, status)
-          SELECT 'manual', 'postgres', now() - n * interval '1 hour', now() - n * interval '59 minutes', 'succeeded'
-          FROM generate_series(1, 2) n;
-        INSERT INTO cleanup_run_targets (run_id, policy_id, policy, table_name, kind, action, status, rows, batches)
-          SELECT run_id, 1, 'events', 'public.events', 'target', 'delete', 'succeeded', run_id * 10, 2 FROM cleanup_runs;
-        INSERT INTO cleanup_totals (policy_id, runs, rows, first_run_at, last_run_at)
-          VALUES (1, 3, 140, now() - interval '9 days', now() - interval '8 days')""")
+    assert contents(cleanup, known)["cleanup_audit"][:2] == before["cleanup_audit"]
