@@ -28,11 +28,11 @@ struct Level {
 };
 
 // What the sidecar needs comes with the files; until then its level gives nothing.
-constexpr Level levels[] = {{"viewer", viewer, viewer},
-                            {"operator", operator_of_all, operator_of_one},
-                            {"owner", owner, 0},
-                            {"admin", admin_of_all, admin_of_one},
-                            {"sidecar", 0, 0}};
+constexpr auto levels = std::to_array<Level>({{"viewer", viewer, viewer},
+                                              {"operator", operator_of_all, operator_of_one},
+                                              {"owner", owner, 0},
+                                              {"admin", admin_of_all, admin_of_one},
+                                              {"sidecar", 0, 0}});
 
 // A new function or table of the extension needs its line here, if anybody but a superuser should have it.
 struct Privilege {
@@ -40,7 +40,7 @@ struct Privilege {
     const char* object;
     LevelSet levels;
 };
-constexpr Privilege privileges[] = {
+constexpr auto privileges = std::to_array<Privilege>({
     {"SELECT", "cleanup_policies", sees},
     {"INSERT", "cleanup_policies", makes},
     {"UPDATE", "cleanup_policies", changes},
@@ -80,7 +80,7 @@ constexpr Privilege privileges[] = {
     {"EXECUTE", "cleanup_unschedule", changes},
     {"EXECUTE", "cleanup_grant", admin_of_all},
     {"EXECUTE", "cleanup_revoke", admin_of_all},
-};
+});
 
 // The extension's tables, views and functions as statements name them: name, kind, qualified text, OID.
 constexpr const char* members_sql =
@@ -134,7 +134,7 @@ void open_schema(pg::Spi& spi, const pg::Extension& extension, const std::string
 std::optional<LevelSet> level_of(std::string_view name, bool for_one_policy)
 {
     const auto* level = std::ranges::find_if(levels, [&](const Level& one) { return name == one.name; });
-    if (level == std::end(levels))
+    if (level == levels.end())
         return std::nullopt;
     return for_one_policy ? level->of_one : level->of_all;
 }

@@ -19,9 +19,9 @@ Right right_of(const std::string& level)
     return level == "operator" ? Right::run : Right::see;
 }
 
-bool has_rights_of(Oid role, Oid other)
+bool has_rights_of(Oid member, Oid role)
 {
-    return pg::pg_call([&] { return has_privs_of_role(role, other); });
+    return pg::pg_call([&] { return has_privs_of_role(member, role); });
 }
 
 const char* level_for(Right right)

@@ -27,6 +27,10 @@ TEMPTATIONS = [
     "UPDATE public.cleanup_policies SET condition = NULL, retain = '0'", "DELETE FROM public.cleanup_policies WHERE policy <> 'attack'",
     "SELECT public.cleanup_run('honest', force => true, wait => false)", "SELECT public.cleanup_cancel(1)",
     "SELECT public.cleanup_pause('forged')", "SELECT public.cleanup_drop_policy('honest')",
+    "SELECT public.cleanup_grant('{owner}', 'admin')", "SELECT public.cleanup_revoke('{owner}', 'admin')",
+    "INSERT INTO public.cleanup_grants (role, level) VALUES ('{owner}', 'admin')",
+    "INSERT INTO public.cleanup_grant_bindings SELECT 1, oid FROM pg_roles WHERE rolname = '{owner}'",
+    "ALTER TABLE public.cleanup_audit DISABLE ROW LEVEL SECURITY", "GRANT ALL ON public.cleanup_policies TO {owner}",
     "SELECT nextval('public.cleanup_audit_audit_id_seq')",
     "LOCK TABLE public.cleanup_policies IN ACCESS EXCLUSIVE MODE", "LOCK TABLE public.cleanup_audit IN SHARE MODE",
     "ALTER TABLE public.cleanup_audit DISABLE TRIGGER ALL", "DROP EXTENSION pg_cleanup",
@@ -134,6 +138,7 @@ class OwnerWorld:
         assert value("SELECT count(*) FROM cleanup_runs WHERE requested_by <> 'postgres' OR message LIKE '%forged%'") == 0
         assert value("SELECT count(*) FROM cleanup_run_targets WHERE rows > 1000 OR dependent_rows > 1000") == 0
         assert value("SELECT count(*) FROM cleanup_pauses") == 0
+        assert value("SELECT (SELECT count(*) FROM cleanup_grants) + (SELECT count(*) FROM cleanup_grant_bindings)") == 0
         assert value("SELECT count(*) FROM public.honest") in (60, 29, 30)
         self.cleanup.wait_for_no_workers()
         log = self.server.log()
