@@ -26,6 +26,7 @@ void check_what_is_installed(pg::Spi& spi, const pg::Extension& extension, Check
 {
     const std::vector<PolicyStats> policies = policy_stats(spi, extension, every_policy, GetUserId());
     check_server(spi, extension, report);
+    check_schedules(spi, extension, report);
     if (Rights(spi, extension, GetUserId()).may_with_every_policy(Right::see))
         check_grants(spi, extension, report);
     check_space(spi, extension, policies, report);

@@ -27,6 +27,8 @@ std::string call_text(const pg::Extension& extension, std::string_view function,
 void check_version(const pg::Extension& extension, CheckReport& report);
 // The server and the extension as a whole: pause, worker slots, dead runs, history.
 void check_server(pg::Spi& spi, const pg::Extension& extension, CheckReport& report);
+// What keeps schedules: the launcher.
+void check_schedules(pg::Spi& spi, const pg::Extension& extension, CheckReport& report);
 // Each policy: whether it can run, how its last run went, how far behind it is.
 void check_policies(const pg::Extension& extension, const std::vector<PolicyStats>& policies, CheckReport& report);
 // Each policy: whether its runs keep up with its table.

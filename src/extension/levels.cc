@@ -78,6 +78,7 @@ constexpr auto privileges = std::to_array<Privilege>({
     {"SELECT", "cleanup_schedule_states", sees},
     {"EXECUTE", "cleanup_schedule", changes},
     {"EXECUTE", "cleanup_unschedule", changes},
+    {"EXECUTE", "cleanup_run_scheduled", runs},
     {"EXECUTE", "cleanup_grant", admin_of_all},
     {"EXECUTE", "cleanup_revoke", admin_of_all},
 });

@@ -1,4 +1,5 @@
 // The module's entry: what PostgreSQL calls when it loads the library.
+#include "extension/launcher_memory.h"
 #include "extension/settings.h"
 #include "pg/guard.h"
 
@@ -10,5 +11,9 @@ PGDLLEXPORT void _PG_init(); // NOLINT(bugprone-reserved-identifier,cert-*,reada
 
 void _PG_init() // NOLINT(bugprone-reserved-identifier,cert-*,readability-identifier-naming)
 {
-    pgcleanup::pg::pg_entry([] { pgcleanup::define_settings(); });
+    pgcleanup::pg::pg_entry([] {
+        pgcleanup::define_settings();
+        if (process_shared_preload_libraries_in_progress)
+            pgcleanup::prepare_launcher();
+    });
 }

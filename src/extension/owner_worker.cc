@@ -1,4 +1,5 @@
 // The worker that is a target's owner: attaches to its channel, becomes him, and does one task.
+#include "extension/cron_jobs.h"
 #include "extension/dry_run.h"
 #include "extension/policy_run.h"
 #include "extension/preview.h"
@@ -67,6 +68,10 @@ void announce(const TaskRequest& request, const Policy& policy)
 void do_task(const TaskChannel& channel)
 {
     const TaskRequest& request = channel.state().request;
+    if (request.kind == TaskKind::cron_job) { // of pg_cron's database, which may have no policies
+        change_cron_job(request.cron_job);
+        return;
+    }
     const Policy policy = load_policy(request);
     const OwnerSession session =
         open_owner_session(request.owner, static_cast<Connection>(request.connection), policy.time_zone);
@@ -82,8 +87,9 @@ void do_task(const TaskChannel& channel)
     case TaskKind::preview:
         preview_policy(session, request, policy, reply);
         break;
+    case TaskKind::cron_job:
     case TaskKind::run:
-        pg::raise({.message = "pg_cleanup: an owner's worker does not coordinate runs"});
+        pg::raise({.message = "pg_cleanup: no task of an owner's worker"});
     }
 }
 

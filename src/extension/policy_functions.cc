@@ -1,4 +1,5 @@
 // cleanup_add_policy, cleanup_alter_policy, cleanup_drop_policy.
+#include "extension/cron_jobs.h"
 #include "extension/policy_access.h"
 #include "extension/policy_rules.h"
 #include "extension/policy_write.h"
@@ -294,7 +295,11 @@ void drop_policy(FunctionCallInfo fcinfo)
 {
     const pg::Extension extension = pg::extension();
     pg::Spi spi;
-    delete_policy(spi, extension, lock_policy_for(spi, extension, required_name(fcinfo), Right::administer));
+    const Policy policy = lock_policy_for(spi, extension, required_name(fcinfo), Right::administer);
+    const std::optional<Schedule> schedule = find_schedule(spi, extension, policy.id);
+    delete_policy(spi, extension, policy);
+    if (schedule && schedule->kind == ScheduleKind::cron)
+        remove_cron_job(extension, *schedule);
 }
 
 } // namespace

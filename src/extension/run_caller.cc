@@ -19,7 +19,7 @@ constexpr std::chrono::seconds end_of_patience{10};
 
 constexpr const char* insert_run_sql = R"(
 INSERT INTO @extschema@.cleanup_runs (trigger, forced, requested_by, started_at, status, request)
-VALUES ('manual', $1, $2, $3, 'running', $4::jsonb) RETURNING run_id)";
+VALUES ($5, $1, $2, $3, 'running', $4::jsonb) RETURNING run_id)";
 
 // Runs when the caller's end of the channel goes away, by an error or the end of the process too (FATAL).
 void pg_asker_is_gone(dsm_segment* /*segment*/, Datum state)
@@ -94,7 +94,8 @@ std::int64_t start_run_at_commit(const TaskRequest& request, const pg::Extension
                                                                             .boolean(request.force)
                                                                             .name(pg::role_name(request.requested_by))
                                                                             .timestamp(request.start)
-                                                                            .text(request_json(request)));
+                                                                            .text(request_json(request))
+                                                                            .text(trigger_name(request.trigger)));
         complete.run_id = pg::to_int64(rows[0][0]);
     }
     // Together with the coordinator's own lock, so that the run is never seen running and dead.

@@ -4,9 +4,11 @@
 #include "extension/audit.h"
 #include "extension/grants.h"
 #include "extension/history.h"
+#include "extension/launcher_memory.h"
 #include "extension/liveness.h"
 #include "extension/rights.h"
 #include "extension/run_record.h"
+#include "extension/schedule_state.h"
 #include "extension/settings.h"
 #include "pg/text.h"
 
@@ -29,7 +31,7 @@ constexpr int slot_attempts = 8;
 
 constexpr const char* insert_run_sql = R"(
 INSERT INTO @extschema@.cleanup_runs (trigger, forced, requested_by, request, started_at, status, worker_pid)
-VALUES ('manual', $1, $2, $3::jsonb, $4, 'running', $5) RETURNING run_id)";
+VALUES ($6, $1, $2, $3::jsonb, $4, 'running', $5) RETURNING run_id)";
 
 constexpr const char* adopt_run_sql = R"(
 UPDATE @extschema@.cleanup_runs SET worker_pid = $2 WHERE run_id = $1)";
@@ -66,6 +68,19 @@ SET finished_at = clock_timestamp(), worker_pid = NULL, message = $3, status = c
               ELSE 'partial' END
   FROM @extschema@.cleanup_run_targets AS t WHERE t.run_id = r.run_id AND t.kind = 'target'))
 WHERE r.run_id = $1 AND r.status = 'running')";
+
+// InvalidOid when the table is not there.
+Oid owner_of(Oid table)
+{
+    return pg_call([&] {
+        HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+        if (!HeapTupleIsValid(tuple))
+            return InvalidOid;
+        const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+        ReleaseSysCache(tuple);
+        return owner;
+    });
+}
 
 // A cancel reaches this process as a flag; its own short statements are not what should be cancelled.
 class HoldCancel {
@@ -142,9 +157,10 @@ void RunCoordinator::execute()
         });
         for (const Policy& policy : policies_to_run()) {
             look_for_ending();
-            if (ending_ != Ending::none)
-                break;
-            run_one(policy);
+            if (ending_ == Ending::window_closed)
+                record_refusal(policy, "skipped", window_closed_message);
+            else if (ending_ == Ending::none)
+                run_one(policy);
         }
     } catch (const pg::PgError& error) {
         pg::log_error(LOG, concat("pg_cleanup run ", run_id_, ": "), error);
@@ -159,10 +175,14 @@ void RunCoordinator::execute()
 bool RunCoordinator::begin()
 {
     run_id_ = request_.run_id;
-    if (request_.wait)
-        insert_run();
-    else if (!wait_for_caller())
+    if (request_.trigger == RunTrigger::schedule) {
+        if (!begin_scheduled())
+            return false;
+    } else if (request_.wait) {
+        in_bookkeeping(extension_, [this](Spi& spi) { insert_run(spi); });
+    } else if (!wait_for_caller()) {
         return false;
+    }
     pg_atomic_write_u64(&channel_.state().run_id, static_cast<std::uint64_t>(run_id_));
     pg_atomic_write_u32(&channel_.state().alive, 1);
     const std::string activity = concat("pg_cleanup run ", run_id_);
@@ -170,20 +190,56 @@ bool RunCoordinator::begin()
     return true;
 }
 
-void RunCoordinator::insert_run()
+void RunCoordinator::insert_run(Spi& spi)
 {
-    run_id_ = in_bookkeeping(extension_, [this](Spi& spi) {
-        const std::int64_t id = pg::to_int64(
-            spi.run(pg::in_extension_schema(insert_run_sql, extension_), Parameters()
-                                                                             .boolean(request_.force)
-                                                                             .name(pg::role_name(request_.requested_by))
-                                                                             .text(request_json(request_))
-                                                                             .timestamp(request_.start)
-                                                                             .int4(MyProcPid))[0][0]);
-        // Before the row can be seen, so that nobody finds it running and dead. Waits at most for someone who looks.
-        pg::LockTag(anchor_, pg::LockKind::run_alive, static_cast<uint32>(id)).lock(ShareLock, true);
-        return id;
-    });
+    run_id_ = pg::to_int64(
+        spi.run(pg::in_extension_schema(insert_run_sql, extension_), Parameters()
+                                                                         .boolean(request_.force)
+                                                                         .name(pg::role_name(request_.requested_by))
+                                                                         .text(request_json(request_))
+                                                                         .timestamp(request_.start)
+                                                                         .int4(MyProcPid)
+                                                                         .text(trigger_name(request_.trigger)))[0][0]);
+    // Before the row can be seen, so that nobody finds it running and dead. Waits at most for someone who looks.
+    pg::LockTag(anchor_, pg::LockKind::run_alive, static_cast<uint32>(run_id_)).lock(ShareLock, true);
+}
+
+// False when there is nothing to do: the launcher's knowledge is a little older than ours.
+bool RunCoordinator::begin_scheduled()
+{
+    const bool taken = occupy_run_slot(request_.database, request_.schedule_id, max_scheduled_runs()) &&
+                       in_bookkeeping(extension_, [this](Spi& spi) { return take_schedule(spi); });
+    if (!taken)
+        pg_atomic_write_u32(&channel_.state().declined, 1);
+    return taken;
+}
+
+bool RunCoordinator::take_schedule(Spi& spi)
+{
+    schedule_ = lock_schedule(spi, extension_, request_.schedule_id);
+    if (!schedules_enabled() || !schedule_ || !schedule_->enabled || schedule_->kind == ScheduleKind::cron)
+        return false;
+    const core::Instant now = schedule_now();
+    const ScheduleTimes times(*schedule_);
+    const core::ScheduleDecision decision = times.decide({now, to_instant(watched_since()), catch_up()});
+    if (decision.starts_at > now)
+        return false;
+    const std::optional<core::Instant> closes_at = times.closes_at(now);
+    if (closes_at)
+        request_.window_closes.set(to_timestamp(*closes_at));
+    request_.policy_id = schedule_->policy_id;
+    request_.start = pg::now();
+    request_.requested_by = OidIsValid(schedule_->target) ? owner_of(schedule_->target) : extension_.owner;
+    insert_run(spi);
+    begin_run(spi, extension_, *schedule_, decision, run_id_);
+    schedule_->state = core::ScheduleState{decision.due.value_or(decision.handled_until)};
+    return true;
+}
+
+void RunCoordinator::end_scheduled(Spi& spi) const
+{
+    if (request_.trigger == RunTrigger::schedule)
+        end_run(spi, extension_, *schedule_, ending_ == Ending::window_closed);
 }
 
 bool RunCoordinator::wait_for_caller()
@@ -263,14 +319,7 @@ Worker RunCoordinator::start_worker(const Policy& policy)
     task.policy_id = policy.id;
     {
         WorkerTransaction transaction;
-        task.owner = pg_call([&] {
-            HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(policy.target));
-            if (!HeapTupleIsValid(tuple))
-                return InvalidOid;
-            const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
-            ReleaseSysCache(tuple);
-            return owner;
-        });
+        task.owner = owner_of(policy.target);
         task.connection = connection_for(task.owner);
         transaction.commit();
     }
@@ -313,19 +362,41 @@ void RunCoordinator::look_for_ending()
 {
     if (ShutdownRequestPending != 0) {
         ending_ = Ending::interrupted;
-    } else if (ending_ == Ending::none) {
+    } else if (ending_ == Ending::none || ending_ == Ending::window_closed) {
         const bool caller_wants = pg_atomic_read_u32(&channel_.state().cancel_requested) != 0;
         const bool caller_left = request_.wait && pg_atomic_read_u32(&channel_.state().asker_gone) != 0;
         if (caller_wants || caller_left || QueryCancelPending != 0)
             ending_ = Ending::cancelled;
     }
+    if (ending_ == Ending::none)
+        look_at_schedule();
     QueryCancelPending = 0;
+}
+
+void RunCoordinator::look_at_schedule()
+{
+    if (ConfigReloadPending) {
+        ConfigReloadPending = false;
+        pg_call([] { ProcessConfigFile(PGC_SIGHUP); });
+    }
+    if (request_.trigger == RunTrigger::manual)
+        return;
+    if (!schedules_enabled()) {
+        ending_ = Ending::cancelled;
+        cancelled_by_ = "pg_cleanup.enabled was turned off";
+    } else if (request_.window_closes.is_set && schedule_now() >= to_instant(request_.window_closes.value)) {
+        ending_ = Ending::window_closed;
+    }
 }
 
 void RunCoordinator::pass_ending_on(Worker& worker)
 {
     if (ending_ == Ending::none)
         return;
+    if (ending_ == Ending::window_closed) {
+        pg_atomic_write_u32(&worker.channel().state().window_closed, 1);
+        return;
+    }
     if (ending_ == Ending::interrupted) {
         worker.terminate();
         return;
@@ -406,13 +477,16 @@ void RunCoordinator::finish(const std::optional<std::string>& message)
     std::optional<std::string> reason = message;
     if (ending_ == Ending::cancelled) {
         status = "cancelled";
-        reason = reason.value_or("cancelled by request");
+        reason = reason.value_or(cancelled_by_);
     }
+    if (ending_ == Ending::window_closed)
+        reason = reason.value_or(window_closed_message);
     if (ending_ == Ending::interrupted)
         status = message ? "failed" : "interrupted";
     in_bookkeeping(extension_, [&](Spi& spi) {
         spi.run(pg::in_extension_schema(finish_run_sql, extension_),
                 Parameters().int8(run_id_).text(status).text(reason));
+        end_scheduled(spi);
     });
     if (ending_ == Ending::none)
         prune();

@@ -4,6 +4,7 @@
 
 #include "extension/policy.h"
 #include "extension/relation_locks.h"
+#include "extension/schedule.h"
 #include "extension/worker_launch.h"
 #include "pg/lock_tag.h"
 #include "pg/transaction.h"
@@ -20,17 +21,21 @@ public:
     void execute();
 
 private:
-    enum class Ending { none, cancelled, interrupted };
+    enum class Ending { none, window_closed, cancelled, interrupted };
 
     bool begin();
     bool wait_for_caller();
-    void insert_run();
+    void insert_run(pg::Spi& spi);
+    bool begin_scheduled();
+    bool take_schedule(pg::Spi& spi);
+    void end_scheduled(pg::Spi& spi) const;
     std::vector<Policy> policies_to_run();
     void run_one(const Policy& policy);
     void run_in_worker(const Policy& policy);
     Worker start_worker(const Policy& policy);
     void wait_for_worker(Worker& worker, const Policy& policy);
     void look_for_ending();
+    void look_at_schedule();
     void pass_ending_on(Worker& worker);
     void record_refusal(const Policy& policy, const std::string& status, const std::string& message);
     void close_unfinished(const Policy& policy, const std::string& message);
@@ -43,7 +48,9 @@ private:
     pg::Extension extension_;
     Oid anchor_ = InvalidOid;
     std::int64_t run_id_ = 0;
+    std::optional<Schedule> schedule_; // of a scheduled run
     Ending ending_ = Ending::none;
+    std::string cancelled_by_ = "cancelled by request";
     bool ending_passed_on_ = false;
     bool terminated_ = false;
     std::chrono::microseconds terminate_at_{};

@@ -13,6 +13,8 @@ struct RunStopped {
     std::string message;
 };
 
+inline constexpr const char* window_closed_message = "stopped: its window has closed; the next one goes on";
+
 struct DependentChange {
     Oid table = InvalidOid;
     std::int64_t deleted = 0;

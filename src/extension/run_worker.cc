@@ -27,6 +27,17 @@ void connect(const TaskRequest& request)
     pg::set_for_worker("application_name", "pg_cleanup");
 }
 
+// A schedule of which the launcher still knows goes with the extension.
+bool is_of_dropped_extension(const TaskRequest& request)
+{
+    if (request.trigger != RunTrigger::schedule)
+        return false;
+    pg::WorkerTransaction transaction;
+    const bool is_there = pg::find_extension().has_value();
+    transaction.commit();
+    return !is_there;
+}
+
 void run_worker(dsm_handle handle)
 {
     pg_call([] {
@@ -40,6 +51,10 @@ void run_worker(dsm_handle handle)
     connect(channel.state().request);
     pg_call([] { pgstat_report_activity(STATE_RUNNING, "pg_cleanup run: starting"); });
     try {
+        if (is_of_dropped_extension(channel.state().request)) {
+            pg_atomic_write_u32(&channel.state().declined, 1);
+            return;
+        }
         RunCoordinator(channel).execute();
         channel.send(MessageKind::done, {});
     } catch (const pg::PgError& error) {

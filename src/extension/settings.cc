@@ -1,5 +1,7 @@
 #include "extension/settings.h"
 
+#include "core/run_window.h"
+
 namespace pgcleanup {
 
 namespace {
@@ -12,6 +14,12 @@ int history_retain_minutes = 90 * 24 * 60;
 int large_table_row_count = 1'000'000;
 int max_failing_row_count = 100;
 int old_transaction_seconds = 60 * 60;
+bool is_enabled = true;
+bool is_catching_up = false;
+char* database_list = nullptr;
+char* run_window_text = nullptr;
+int scheduled_runs_at_a_time = 2;
+int test_clock_seconds = 0;
 // NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 
 constexpr int one_minute_ms = 60 * 1000;
@@ -58,7 +66,48 @@ const auto integer_settings = std::to_array<IntegerSetting>({
     {"pg_cleanup.old_transaction", "Sets from which age on cleanup_check warns of an open transaction.",
      "The space of rows that were deleted since it began cannot be used again.", &old_transaction_seconds, 0,
      INT_MAX / 1000, PGC_SUSET, GUC_UNIT_S},
+    {"pg_cleanup.max_workers", "Sets how many scheduled runs may work at a time.",
+     "Each takes two of max_worker_processes.", &scheduled_runs_at_a_time, 1, most_scheduled_runs, PGC_SIGHUP, 0},
+    {"pg_cleanup.test_clock_offset", "Moves the clock of schedules, for tests.", nullptr, &test_clock_seconds, INT_MIN,
+     INT_MAX, PGC_SIGHUP, GUC_UNIT_S | GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE},
 });
+
+bool pg_check_databases(char** value, void** /*extra*/, GucSource /*source*/)
+{
+    char* copy = pstrdup(*value);
+    List* names = NIL;
+    const bool is_list = SplitIdentifierString(copy, ',', &names);
+    if (!is_list)
+        GUC_check_errdetail("It must be a list of names of databases, with commas between them.");
+    list_free(names);
+    pfree(copy);
+    return is_list;
+}
+
+bool pg_check_run_window(char** value, void** /*extra*/, GucSource /*source*/)
+{
+    if (**value == '\0' || core::parse_run_window(*value))
+        return true;
+    GUC_check_errdetail("It must be two times of day, like 22:00-06:00, or nothing.");
+    return false;
+}
+
+// May longjmp.
+void pg_define_scheduling()
+{
+    DefineCustomBoolVariable("pg_cleanup.enabled", "Lets policies run by their schedules.",
+                             "Off stops scheduled runs, also those that are going on.", &is_enabled, true, PGC_SIGHUP,
+                             0, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("pg_cleanup.catch_up", "Makes up for times that were missed while the server was down.",
+                             "Once for each schedule, however many times were missed.", &is_catching_up, false,
+                             PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("pg_cleanup.databases", "Names the databases in which schedules are kept.",
+                               "Empty: all that have the extension.", &database_list, "", PGC_SIGHUP, GUC_LIST_INPUT,
+                               pg_check_databases, nullptr, nullptr);
+    DefineCustomStringVariable("pg_cleanup.window", "Sets the hours in which scheduled runs may work.",
+                               "Like 22:00-06:00, in the time zone of each policy; empty: at any time.",
+                               &run_window_text, "", PGC_SUSET, 0, pg_check_run_window, nullptr, nullptr);
+}
 
 } // namespace
 
@@ -67,6 +116,7 @@ void define_settings()
     pg::pg_call([] {
         for (const IntegerSetting& setting : integer_settings)
             pg_define(setting);
+        pg_define_scheduling();
         MarkGUCPrefixReserved("pg_cleanup");
     });
 }
@@ -106,6 +156,45 @@ std::chrono::seconds old_transaction()
 std::int64_t max_failing_rows()
 {
     return max_failing_row_count;
+}
+
+bool schedules_enabled()
+{
+    return is_enabled;
+}
+
+bool catch_up()
+{
+    return is_catching_up;
+}
+
+std::vector<std::string> scheduled_databases()
+{
+    std::vector<std::string> names;
+    List* parts = pg::pg_call([] {
+        List* split = NIL;
+        SplitIdentifierString(pstrdup(database_list), ',', &split);
+        return split;
+    });
+    const ListCell* cell = nullptr;
+    foreach (cell, parts)
+        names.emplace_back(static_cast<const char*>(lfirst(cell)));
+    return names;
+}
+
+std::string default_run_window()
+{
+    return run_window_text;
+}
+
+int max_scheduled_runs()
+{
+    return scheduled_runs_at_a_time;
+}
+
+std::chrono::seconds test_clock_offset()
+{
+    return std::chrono::seconds(test_clock_seconds);
 }
 
 } // namespace pgcleanup

@@ -24,4 +24,18 @@ std::int64_t max_failing_rows();
 // pg_cleanup.old_transaction: from this age on, cleanup_check warns of an open transaction.
 std::chrono::seconds old_transaction();
 
+// pg_cleanup.enabled: whether schedules are kept.
+bool schedules_enabled();
+// pg_cleanup.catch_up: whether times that nobody was there for are made up.
+bool catch_up();
+// pg_cleanup.databases; none: all that have the extension. Allocates in the current memory context.
+std::vector<std::string> scheduled_databases();
+// pg_cleanup.window: the hours of scheduled runs, as core::parse_run_window() reads them; empty: at any time.
+std::string default_run_window();
+// pg_cleanup.max_workers: scheduled runs at a time, at most most_scheduled_runs.
+inline constexpr int most_scheduled_runs = 32;
+int max_scheduled_runs();
+// pg_cleanup.test_clock_offset: how far the clock of schedules is ahead.
+std::chrono::seconds test_clock_offset();
+
 } // namespace pgcleanup

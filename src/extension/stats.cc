@@ -3,11 +3,13 @@
 #include "extension/arguments.h"
 #include "extension/brief_look.h"
 #include "extension/eligibility.h"
+#include "extension/next_run.h"
 #include "extension/oldest_row.h"
 #include "extension/pause.h"
 #include "extension/rights.h"
 #include "extension/table_facts.h"
 #include "pg/result_set.h"
+#include "pg/settings_scope.h"
 #include "pg/text.h"
 
 namespace pgcleanup {
@@ -60,6 +62,16 @@ void set_oldest(pg::Spi& spi, const pg::Extension& extension, PolicyStats& stats
     }
     if (stats.oldest_row && !(is_history && stats.history.last_status == "succeeded"))
         look_briefly([&] { set_overdue(spi, extension, stats); });
+}
+
+pg::Cell next_run_at(const NextRuns& next_runs, const Policy& policy)
+{
+    const std::optional<core::Instant> next = next_runs.of(policy);
+    if (!next)
+        return std::nullopt;
+    const pg::SettingsScope settings;
+    settings.set(pg::language_settings());
+    return pg::output_text(TimestampTzGetDatum(to_timestamp(*next)), TIMESTAMPTZOID);
 }
 
 PolicyStats stats_of(pg::Spi& spi, const pg::Extension& extension, const Policy& policy, const PolicyHistory& history)
@@ -119,7 +131,7 @@ std::vector<pg::Cell> result_row(const PolicyStats& stats, bool paused)
             history.last_run_at,
             history.last_status,
             history.last_error,
-            std::nullopt, // next_run_at: there are no schedules yet
+            stats.next_run_at,
             stats.oldest_row,
             stats.overdue,
             number(stats.table_rows),
@@ -155,10 +167,13 @@ std::vector<PolicyStats> policy_stats(pg::Spi& spi, const pg::Extension& extensi
 {
     const std::vector<Policy> policies = visible_policies(spi, extension, name, role);
     PolicyHistories histories = policy_histories(spi, extension);
+    const NextRuns next_runs(spi, extension);
     std::vector<PolicyStats> all;
     all.reserve(policies.size());
-    for (const Policy& policy : policies)
+    for (const Policy& policy : policies) {
         all.push_back(stats_of(spi, extension, policy, histories[policy.id]));
+        all.back().next_run_at = next_run_at(next_runs, policy);
+    }
     return all;
 }
 

@@ -14,6 +14,7 @@ struct PolicyStats {
     pg::Cell as_of;      // when oldest_row was so
     pg::Cell overdue;    // interval text
     std::optional<double> overdue_seconds;
+    pg::Cell next_run_at;                   // timestamptz text
     std::optional<std::int64_t> table_rows; // nothing: unbound, or somebody has the table locked
     std::optional<std::int64_t> table_bytes;
 };

@@ -6,7 +6,12 @@
 
 namespace pgcleanup {
 
-enum class TaskKind : std::int32_t { run, run_policy, dry_run, preview };
+enum class TaskKind : std::int32_t { run, run_policy, dry_run, preview, cron_job };
+
+// What asked for a run; what is not manual stops with the window of its schedule, and with pg_cleanup.enabled.
+enum class RunTrigger : std::int32_t { manual, schedule, cron };
+// As in cleanup_runs.trigger.
+const char* trigger_name(RunTrigger trigger);
 
 // A flag with a value, fit for shared memory.
 template <class Value>
@@ -21,6 +26,15 @@ struct Maybe {
     }
 };
 
+// A job to be made in pg_cron, or to be removed when there is no command.
+struct CronJob {
+    char name[160] = {};
+    char schedule[160] = {};
+    char command[160] = {};
+    NameData database = {}; // where the command runs
+    NameData username = {}; // whose job it is
+};
+
 // The request, as plain data. Times are TimestampTz; `retain` is interval text.
 struct TaskRequest {
     TaskKind kind = TaskKind::run;
@@ -29,6 +43,8 @@ struct TaskRequest {
     std::int32_t connection = 0; // Connection
     std::int64_t policy_id = 0;  // 0: every policy that `requested_by` may run
     std::int64_t run_id = 0;
+    RunTrigger trigger = RunTrigger::manual;
+    std::int64_t schedule_id = 0; // of a scheduled run
     Oid requested_by = InvalidOid;
     TimestampTz start = 0; // the run's start, from which cutoffs are counted
     bool has_retain = false;
@@ -36,11 +52,13 @@ struct TaskRequest {
     Maybe<TimestampTz> as_of;
     Maybe<TimestampTz> age_from;
     Maybe<TimestampTz> age_to;
+    Maybe<TimestampTz> window_closes; // on the clock of schedules
     Maybe<std::int64_t> max_rows;
     Maybe<std::int64_t> max_microseconds;
     bool force = false;
     bool wait = true;
     TransactionId caller_xid = InvalidTransactionId; // wait => false: the run starts when this commits
+    CronJob cron_job;
     std::int32_t preview_rows = 20;
     std::int32_t batch_target_ms = 0;
     std::int32_t lock_timeout_ms = 0;

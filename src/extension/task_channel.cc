@@ -57,6 +57,19 @@ Message decode(std::string_view buffer)
 
 } // namespace
 
+const char* trigger_name(RunTrigger trigger)
+{
+    switch (trigger) {
+    case RunTrigger::schedule:
+        return "schedule";
+    case RunTrigger::cron:
+        return "cron";
+    case RunTrigger::manual:
+        break;
+    }
+    return "manual";
+}
+
 void TaskRequest::set_retain(const std::optional<std::string>& text)
 {
     has_retain = text.has_value();
@@ -108,6 +121,8 @@ TaskChannel TaskChannel::create(const TaskRequest& request)
     state->request = request;
     pg_atomic_init_u32(&state->cancel_requested, 0);
     pg_atomic_init_u32(&state->asker_gone, 0);
+    pg_atomic_init_u32(&state->window_closed, 0);
+    pg_atomic_init_u32(&state->declined, 0);
     pg_atomic_init_u32(&state->alive, 0);
     pg_atomic_init_u64(&state->run_id, 0);
     shm_mq_handle* queue = pg_call([&] {

@@ -11,6 +11,8 @@ struct ChannelState {
     TaskRequest request;
     pg_atomic_uint32 cancel_requested; // by the asker: stop at the next batch at the latest
     pg_atomic_uint32 asker_gone;       // the asker ended without waiting for the end
+    pg_atomic_uint32 window_closed;    // by a coordinator: stop before the next batch
+    pg_atomic_uint32 declined;         // by a coordinator: there was nothing to do for it
     pg_atomic_uint32 alive;            // the worker has begun (a coordinator: it holds its run's lock)
     pg_atomic_uint64 run_id;           // set by a coordinator
 };

@@ -22,7 +22,7 @@ const char* entry_point(WorkerKind kind)
     return kind == WorkerKind::run ? "pg_cleanup_run_worker" : "pg_cleanup_owner_worker";
 }
 
-BackgroundWorker describe(WorkerKind kind, dsm_handle channel, const std::string& label)
+BackgroundWorker described(Datum argument, const char* function, const char* type, const std::string& label)
 {
     BackgroundWorker worker;
     std::memset(&worker, 0, sizeof worker);
@@ -30,13 +30,31 @@ BackgroundWorker describe(WorkerKind kind, dsm_handle channel, const std::string
     // A dry run works on a standby too; a run checks for itself that it can write.
     worker.bgw_start_time = BgWorkerStart_ConsistentState;
     worker.bgw_restart_time = BGW_NEVER_RESTART;
-    worker.bgw_main_arg = UInt32GetDatum(channel);
+    worker.bgw_main_arg = argument;
     worker.bgw_notify_pid = MyProcPid;
     strlcpy(worker.bgw_library_name, "pg_cleanup", BGW_MAXLEN);
-    strlcpy(worker.bgw_function_name, entry_point(kind), BGW_MAXLEN);
+    strlcpy(worker.bgw_function_name, function, BGW_MAXLEN);
     strlcpy(worker.bgw_name, label.c_str(), BGW_MAXLEN);
-    strlcpy(worker.bgw_type, kind == WorkerKind::run ? "pg_cleanup run" : "pg_cleanup worker", BGW_MAXLEN);
+    strlcpy(worker.bgw_type, type, BGW_MAXLEN);
     return worker;
+}
+
+BackgroundWorker describe(WorkerKind kind, dsm_handle channel, const std::string& label)
+{
+    return described(UInt32GetDatum(channel), entry_point(kind),
+                     kind == WorkerKind::run ? "pg_cleanup run" : "pg_cleanup worker", label);
+}
+
+// Null when no slot is free. The handle must outlive the statement's short memory contexts.
+BackgroundWorkerHandle* register_worker(BackgroundWorker description)
+{
+    return pg_call([&]() -> BackgroundWorkerHandle* {
+        BackgroundWorkerHandle* handle = nullptr;
+        const MemoryContext previous = MemoryContextSwitchTo(TopMemoryContext);
+        const bool registered = RegisterDynamicBackgroundWorker(&description, &handle);
+        MemoryContextSwitchTo(previous);
+        return registered ? handle : nullptr;
+    });
 }
 
 [[noreturn]] void raise_no_slot()
@@ -46,6 +64,18 @@ BackgroundWorker describe(WorkerKind kind, dsm_handle channel, const std::string
                .detail = pg::concat("max_worker_processes is ", max_worker_processes,
                                     "; a run needs two slots, a dry run or preview one."),
                .hint = "Wait until other workers end, or increase max_worker_processes and restart the server."});
+}
+
+const char* task_label(TaskKind kind)
+{
+    switch (kind) {
+    case TaskKind::preview:
+        return "pg_cleanup preview";
+    case TaskKind::cron_job:
+        return "pg_cleanup cron job";
+    default:
+        return "pg_cleanup dry run";
+    }
 }
 
 void pg_terminate_worker(int /*code*/, Datum handle)
@@ -77,16 +107,8 @@ private:
 Worker Worker::start(WorkerKind kind, const TaskRequest& request, const std::string& label)
 {
     TaskChannel channel = TaskChannel::create(request);
-    BackgroundWorker description = describe(kind, channel.handle(), label);
-    BackgroundWorkerHandle* handle = nullptr;
-    // The handle must outlive the statement's short memory contexts: it is freed with the process.
-    const bool registered = pg_call([&] {
-        const MemoryContext previous = MemoryContextSwitchTo(TopMemoryContext);
-        const bool done = RegisterDynamicBackgroundWorker(&description, &handle);
-        MemoryContextSwitchTo(previous);
-        return done;
-    });
-    if (!registered)
+    BackgroundWorkerHandle* handle = register_worker(describe(kind, channel.handle(), label));
+    if (handle == nullptr)
         raise_no_slot();
     channel.expect(handle);
     return {std::move(channel), handle};
@@ -107,11 +129,7 @@ Worker::~Worker()
 
 bool Worker::is_running() const
 {
-    return pg_call([this] {
-        pid_t pid = 0;
-        const BgwHandleStatus status = GetBackgroundWorkerPid(handle_, &pid);
-        return status == BGWH_STARTED || status == BGWH_NOT_YET_STARTED;
-    });
+    return is_worker_running(handle_);
 }
 
 void Worker::cancel() const
@@ -132,10 +150,11 @@ void Worker::terminate() const
 void run_task_in_worker(const TaskRequest& request, const std::function<void(const std::vector<pg::Cell>&)>& on_row)
 {
     TaskRequest complete = request;
-    complete.database = MyDatabaseId;
-    complete.connection = connection_for(request.owner);
-    Worker worker = Worker::start(WorkerKind::owner, complete,
-                                  request.kind == TaskKind::preview ? "pg_cleanup preview" : "pg_cleanup dry run");
+    if (!OidIsValid(request.database)) {
+        complete.database = MyDatabaseId;
+        complete.connection = connection_for(request.owner);
+    }
+    Worker worker = Worker::start(WorkerKind::owner, complete, task_label(request.kind));
     const EndsWithThisProcess ending(worker);
     for (;;) {
         bool closed = false;
@@ -160,6 +179,21 @@ void run_task_in_worker(const TaskRequest& request, const std::function<void(con
                .message = "the pg_cleanup worker ended before its work was done",
                .detail = pg::concat("It ran as role ", pg::role_name(request.owner), "."),
                .hint = "The server's log says why."});
+}
+
+BackgroundWorkerHandle* start_probe_worker(Oid database)
+{
+    return register_worker(
+        described(ObjectIdGetDatum(database), "pg_cleanup_probe_worker", "pg_cleanup probe", "pg_cleanup probe"));
+}
+
+bool is_worker_running(BackgroundWorkerHandle* handle)
+{
+    return pg_call([=] {
+        pid_t pid = 0;
+        const BgwHandleStatus status = GetBackgroundWorkerPid(handle, &pid);
+        return status == BGWH_STARTED || status == BGWH_NOT_YET_STARTED;
+    });
 }
 
 std::int32_t connection_for(Oid owner)

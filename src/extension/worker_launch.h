@@ -21,6 +21,7 @@ public:
     Worker& operator=(Worker&&) = delete;
 
     TaskChannel& channel() noexcept { return channel_; }
+    const TaskChannel& channel() const noexcept { return channel_; }
     BackgroundWorkerHandle* handle() const noexcept { return handle_; }
     bool is_running() const;
     // Asks for an end at the next batch, and interrupts the statement that runs now.
@@ -37,9 +38,14 @@ private:
 };
 
 // Runs a read-only task (dry run, preview) in a worker as `request.owner`, hands over its rows, and raises what it
-// raised. When the caller is cancelled the worker is terminated. Needs no transaction of a particular kind; works in
-// recovery.
+// raised. Works in `request.database`, InvalidOid: this one. When the caller is cancelled the worker is terminated.
+// Needs no transaction of a particular kind; works in recovery.
 void run_task_in_worker(const TaskRequest& request, const std::function<void(const std::vector<pg::Cell>&)>& on_row);
+
+// The launcher's look into a database; null when no worker slot is free. The handle is the caller's, to be freed by
+// pfree().
+BackgroundWorkerHandle* start_probe_worker(Oid database);
+bool is_worker_running(BackgroundWorkerHandle* handle);
 
 // How a worker can be `owner` in this database: connected as him when he may log in and connect, else switched to.
 std::int32_t connection_for(Oid owner);

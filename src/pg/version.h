@@ -3,12 +3,6 @@
 
 #include "pg/headers.h"
 
-#if PG_VERSION_NUM >= 160000
-extern "C" {
-#include "catalog/pg_database.h"
-}
-#endif
-
 #if PG_VERSION_NUM < 150000
 #error "pg_cleanup needs PostgreSQL 15 or newer"
 #endif
@@ -31,6 +25,16 @@ inline bool owns_relation(Oid relation, Oid role)
     return object_ownercheck(RelationRelationId, relation, role);
 #else
     return pg_class_ownercheck(relation, role);
+#endif
+}
+
+// A database whose DROP was interrupted; known since 15.4.
+inline bool is_invalid_database([[maybe_unused]] Form_pg_database database)
+{
+#ifdef DATCONNLIMIT_INVALID_DB
+    return database->datconnlimit == DATCONNLIMIT_INVALID_DB;
+#else
+    return false;
 #endif
 }
 

@@ -9,3 +9,5 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.cleanup_grants',
   'WHERE EXISTS (SELECT FROM @extschema@.cleanup_grant_bindings b JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) b.role '
   'WHERE b.grant_id OPERATOR(pg_catalog.=) cleanup_grants.grant_id AND r.rolname OPERATOR(pg_catalog.=) cleanup_grants.role)');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('@extschema@.cleanup_grants', 'grant_id'), '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.cleanup_schedules', '');
+SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('@extschema@.cleanup_schedules', 'schedule_id'), '');
