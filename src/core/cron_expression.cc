@@ -186,9 +186,10 @@ std::optional<Instant> CronExpression::next_after(Instant after, const Zone& zon
         }
         const auto hour = floor<hours>(wall - day);
         const auto minute = floor<minutes>(wall - day) - hour;
-        if (hours_[static_cast<std::size_t>(hour.count())] && minutes_[static_cast<std::size_t>(minute.count())])
+        const bool fits_hour = hours_[static_cast<std::size_t>(hour.count())];
+        if (fits_hour && minutes_[static_cast<std::size_t>(minute.count())])
             return moment;
-        moment += minutes{1};
+        moment += fits_hour ? minutes{1} : minutes{60} - minute;
     }
     return std::nullopt;
 }

@@ -42,10 +42,10 @@ std::optional<Obstacle> missing_cron()
     const std::optional<std::string> database = cron_database();
     if (!database)
         return Obstacle{"pg_cron is not among shared_preload_libraries",
-                        concat("Install pg_cron (Debian: postgresql-", PG_VERSION_NUM / 10000,
-                               "-cron), then: ", preload_statement("pg_cron"),
-                               " Then, in database postgres or what "
-                               "cron.database_name says: CREATE EXTENSION pg_cron; Or use at => or every =>.")};
+                        concat("Install pg_cron (Debian: postgresql-", PG_VERSION_NUM / 10000, "-cron). ",
+                               preload_statement("pg_cron"),
+                               "\nIn the database that cron.database_name names, by default postgres: CREATE EXTENSION "
+                               "pg_cron;\nOr use at => or every => instead.")};
     if (is_here(*database) && !has_cron_extension())
         return Obstacle{"the extension pg_cron is not installed in this database, where cron.database_name wants it",
                         "CREATE EXTENSION pg_cron;"};
@@ -188,9 +188,8 @@ std::optional<Obstacle> cron_obstacle(const Schedule& schedule)
         return std::nullopt;
     const pg::AsExtensionOwner as_owner(pg::extension());
     pg::Spi spi;
-    const pg::Rows jobs =
-        spi.run("SELECT active FROM cron.job WHERE jobname = $1 AND username = $2",
-                Parameters().text(schedule.job_name).text(schedule.created_by), pg::Access::read_only);
+    const pg::Rows jobs = spi.run("SELECT active FROM cron.job WHERE jobname = $1 AND username = $2",
+                                  Parameters().text(schedule.job_name).text(schedule.created_by));
     const std::string job = concat("the job \"", schedule.job_name, "\" of role ", schedule.created_by);
     if (jobs.empty())
         return Obstacle{concat(job, " is not in pg_cron any more"),

@@ -21,10 +21,10 @@ using pg::concat;
 std::optional<Schedule> lock_cron_schedule(pg::Spi& spi, const pg::Extension& extension, std::int64_t id)
 {
     std::optional<Schedule> schedule = lock_schedule(spi, extension, id);
-    if (schedule && schedule->kind != ScheduleKind::cron)
-        schedule.reset();
     if (schedule && schedule->policy_id != 0)
         find_policy_for(spi, extension, schedule->policy, Rights(spi, extension, GetUserId()), Right::run);
+    if (schedule && schedule->kind != ScheduleKind::cron)
+        schedule.reset();
     return schedule;
 }
 

@@ -28,7 +28,7 @@ core::Zone cron_zone()
 // The next time that pg_cron fires while the window is open: at other times nothing happens.
 std::optional<Instant> next_cron_run(const Schedule& schedule)
 {
-    constexpr int most_windows = 1000;
+    constexpr int most_windows = 400;
     const std::optional<core::CronExpression> expression = core::CronExpression::parse(schedule.cron);
     if (!expression)
         return std::nullopt;

@@ -99,6 +99,8 @@ std::optional<std::int64_t> lock_scheduled_policy(pg::Spi& spi, const pg::Extens
 
 std::string audit_details(const WantedSchedule& wanted)
 {
+    const pg::SettingsScope settings;
+    settings.set(pg::language_settings());
     pg::JsonObject details;
     details.text("kind", std::string_view(wanted.kind()));
     if (wanted.at)

@@ -20,7 +20,7 @@ ROLES = {"nobody": None, "viewer": "viewer", "operator": "operator", "owner": "o
 DENIED = {"42501", "42704"}  # not permitted; and a policy or run that he may not see does not exist for him
 
 INTERNAL = ["cleanup_target_in", "cleanup_target_out", "cleanup_policy_check", "cleanup_policy_changed", "cleanup_audit_guard",
-            "cleanup_grant_bind"]
+            "cleanup_grant_bind", "cleanup_schedules_changed"]
 
 
 def of_policy(statement, finds=True, **more):
@@ -60,6 +60,15 @@ FUNCTIONS = {
         "SELECT FROM jsonb_array_elements(cleanup_export_policies()) e WHERE e->>'policy' = '{policy}'"),
     "cleanup_import_policies": of_policy("""SELECT cleanup_import_policies('[{{"policy": "{policy}", "target": "{table}",
         "age_column": "at", "retain": "30 days"}}]', true)"""),
+    "cleanup_schedule": {
+        "cleanup_schedule": of_policy("SELECT cleanup_schedule('{policy}', at => '03:00')"),
+        "cleanup_schedule, every policy": once("SELECT cleanup_schedule('*', at => '03:00')"),
+    },
+    "cleanup_unschedule": {
+        "cleanup_unschedule": of_policy("SELECT cleanup_unschedule('{policy}')"),
+        "cleanup_unschedule, every policy": once("SELECT cleanup_unschedule('*')"),
+    },
+    "cleanup_run_scheduled": of_policy("SELECT cleanup_run_scheduled({schedule})"),
     "cleanup_grant": once("SELECT cleanup_grant('roles_nobody', 'viewer')"),
     "cleanup_revoke": once("SELECT cleanup_revoke('roles_viewer', 'viewer')"),
     "cleanup_run_is_alive": once("SELECT cleanup_run_is_alive(1)"),
@@ -79,6 +88,8 @@ TABLES = {
     "cleanup_progress": of_policy("SELECT FROM cleanup_progress WHERE run_id = {run}", running=True),
     "cleanup_audit": of_policy("SELECT FROM cleanup_audit WHERE policy = '{policy}'"),
     "cleanup_pauses": once("SELECT FROM cleanup_pauses"),
+    "cleanup_schedules": of_policy("SELECT FROM cleanup_schedules WHERE policy_id = {id}"),
+    "cleanup_schedule_states": of_policy("SELECT FROM cleanup_schedule_states WHERE schedule_id = {schedule}"),
     "cleanup_grants": of_policy("SELECT FROM cleanup_grants WHERE (role = current_user) = ('{policy}' LIKE 'own%')"),
     "cleanup_grant_bindings": of_policy(
         "SELECT FROM cleanup_grant_bindings b JOIN pg_roles r ON r.oid = b.role"
@@ -116,6 +127,7 @@ class World:
             if granted:
                 level, policy = granted if isinstance(granted, tuple) else (granted, None)
                 self.admin.sql("SELECT cleanup_grant(%s, %s, %s)", [user_of(role), level, policy])
+        self.admin.sql("SELECT cleanup_schedule('*', every => '1 day')")
         self.admin.sql("SELECT cleanup_pause('once'); SELECT cleanup_resume('once')")
 
     def add(self, policy, owner):
@@ -123,6 +135,7 @@ class World:
         table = "t_" + policy.replace(" ", "_")
         self.admin.sql(f"CREATE TABLE {table} (id int, at timestamptz); ALTER TABLE {table} OWNER TO {owner}")
         policy_id = self.admin.add_policy(policy, table, "at", "30 days", guard="false")
+        self.admin.sql("SELECT cleanup_schedule(%s, every => '1 day')", [policy])
         run_id = self.admin.value("INSERT INTO cleanup_runs (trigger, requested_by, started_at, finished_at, status)"
                                   " VALUES ('manual', 'postgres', now(), now(), 'skipped') RETURNING run_id")
         self.admin.sql("INSERT INTO cleanup_run_targets (run_id, policy_id, policy, table_name, kind, action, status)"
@@ -130,9 +143,11 @@ class World:
         self.admin.sql("INSERT INTO cleanup_totals (policy_id, first_run_at, last_run_at) VALUES (%s, now(), now())", [policy_id])
 
     def values(self, policy):
-        row = self.admin.row("SELECT policy_id, (SELECT min(run_id) FROM cleanup_run_targets t WHERE t.policy_id = p.policy_id) AS run"
+        row = self.admin.row("SELECT policy_id, (SELECT schedule_id FROM cleanup_schedules s WHERE s.policy_id = p.policy_id)"
+                             " AS schedule, (SELECT min(run_id) FROM cleanup_run_targets t WHERE t.policy_id = p.policy_id) AS run"
                              " FROM cleanup_policies p WHERE policy = %s", [policy])
-        return {"policy": policy, "table": "t_" + policy.replace(" ", "_"), "id": row.policy_id, "run": row.run}
+        return {"policy": policy, "table": "t_" + policy.replace(" ", "_"), "id": row.policy_id, "run": row.run,
+                "schedule": row.schedule}
 
     @contextmanager
     def running(self, values, is_wanted):
