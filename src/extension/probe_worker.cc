@@ -31,11 +31,6 @@ void connect(Oid database)
     pg::set_for_worker("statement_timeout", "30s");
 }
 
-bool has_schedules(const pg::Extension& extension)
-{
-    return OidIsValid(pg_call([&] { return get_relname_relid("cleanup_schedules", extension.schema); }));
-}
-
 // Writes down what was missed meanwhile.
 std::optional<DueTime> look_at(pg::Spi& spi, const pg::Extension& extension, const Schedule& schedule,
                                const core::ScheduleContext& context)
@@ -69,7 +64,8 @@ ProbeResult probe()
     ProbeResult result;
     pg::WorkerTransaction transaction;
     const std::optional<pg::Extension> extension = pg::find_extension();
-    result.has_extension = extension && has_schedules(*extension);
+    // With tables of another version nothing can run until they are updated.
+    result.has_extension = extension && extension->version == pg::library_version();
     if (result.has_extension)
         result.due = due_times(*extension);
     transaction.commit();

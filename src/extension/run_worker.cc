@@ -27,15 +27,15 @@ void connect(const TaskRequest& request)
     pg::set_for_worker("application_name", "pg_cleanup");
 }
 
-// A schedule of which the launcher still knows goes with the extension.
-bool is_of_dropped_extension(const TaskRequest& request)
+// What the launcher still knows of may be gone, or be of another version by now.
+bool is_of_lost_extension(const TaskRequest& request)
 {
     if (request.trigger != RunTrigger::schedule)
         return false;
     pg::WorkerTransaction transaction;
-    const bool is_there = pg::find_extension().has_value();
+    const std::optional<pg::Extension> extension = pg::find_extension();
     transaction.commit();
-    return !is_there;
+    return !extension || extension->version != pg::library_version();
 }
 
 void run_worker(dsm_handle handle)
@@ -51,7 +51,7 @@ void run_worker(dsm_handle handle)
     connect(channel.state().request);
     pg_call([] { pgstat_report_activity(STATE_RUNNING, "pg_cleanup run: starting"); });
     try {
-        if (is_of_dropped_extension(channel.state().request)) {
+        if (is_of_lost_extension(channel.state().request)) {
             pg_atomic_write_u32(&channel.state().declined, 1);
             return;
         }
