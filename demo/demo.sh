@@ -72,7 +72,7 @@ echo "Building pg_cleanup and starting a private server ..."
 trap 'if [ -n "${PG_CLEANUP_SERVER:-}" ]; then "$tools/server" destroy "$PG_CLEANUP_SERVER"; fi' EXIT
 trap 'exit 130' INT TERM HUP
 unset PG_CLEANUP_SERVER
-environment=$("$tools/server" start)
+environment=$("$tools/server" start -o shared_preload_libraries=pg_cleanup)
 eval "$environment"
 quiet -c "CREATE DATABASE cameras"
 export PGDATABASE=cameras
@@ -104,8 +104,13 @@ show "SELECT policy, status, strategy, rows, batches, skipped_rows, finished_at 
 chapter "Run everything that is due, and wait for it"
 show "SELECT * FROM cleanup_run()"
 
+chapter "From now on by itself, each night; and somebody on call may run and stop it"
+show "SELECT cleanup_schedule('*', at => '03:00', run_window => '22:00-06:00')"
+quiet -c "CREATE ROLE on_call"
+show "SELECT cleanup_grant('on_call', 'operator')"
+
 chapter "What was done, and is all well?"
-show "SELECT policy, target, runs, rows, dependent_rows, pg_size_pretty(row_bytes) AS size, last_status, oldest_row
+show "SELECT policy, target, runs, rows, dependent_rows, pg_size_pretty(row_bytes) AS size, last_status, next_run_at
      FROM cleanup_stats()"
 show "SELECT * FROM cleanup_check()"
 
