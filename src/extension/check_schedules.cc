@@ -2,10 +2,25 @@
 #include "extension/cron_jobs.h"
 #include "extension/launcher_memory.h"
 #include "extension/next_run.h"
+#include "extension/rights.h"
 
 namespace pgcleanup {
 
 namespace {
+
+// As row-level security has it: the schedule for every policy concerns everybody.
+std::vector<Schedule> visible_schedules(pg::Spi& spi, const pg::Extension& extension)
+{
+    const Rights rights(spi, extension, GetUserId());
+    std::vector<Schedule> schedules = all_schedules(spi, extension);
+    std::erase_if(schedules, [&](const Schedule& schedule) {
+        if (schedule.policy_id == 0)
+            return false;
+        const std::optional<Policy> policy = find_policy(spi, extension, schedule.policy);
+        return !policy || !rights.may(Right::see, *policy);
+    });
+    return schedules;
+}
 
 bool any_needs_launcher(const std::vector<Schedule>& schedules)
 {
@@ -53,7 +68,7 @@ void check_cron(const std::vector<Schedule>& schedules, CheckReport& report)
 
 void check_schedules(pg::Spi& spi, const pg::Extension& extension, CheckReport& report)
 {
-    const std::vector<Schedule> schedules = all_schedules(spi, extension);
+    const std::vector<Schedule> schedules = visible_schedules(spi, extension);
     check_launcher(schedules, report);
     check_cron(schedules, report);
 }

@@ -18,14 +18,34 @@ namespace {
 
 using pg::concat;
 
+// The name of a policy that the caller may not see must not come out.
+void check_may_run(pg::Spi& spi, const pg::Extension& extension, const Schedule& schedule)
+{
+    const Rights rights(spi, extension, GetUserId());
+    if (schedule.policy_id == 0) {
+        if (!rights.may_with_every_policy(Right::run))
+            pg::raise({.sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE,
+                       .message = "permission denied to run the schedule of every policy",
+                       .detail = "It takes the level operator for every policy."});
+        return;
+    }
+    const std::optional<Policy> policy = find_policy(spi, extension, schedule.policy);
+    if (!policy || !rights.may(Right::see, *policy))
+        pg::raise({.sqlstate = ERRCODE_UNDEFINED_OBJECT,
+                   .message = concat("there is no schedule ", schedule.id, " of a policy that you may see")});
+    rights.require(Right::run, *policy);
+}
+
 std::optional<Schedule> lock_cron_schedule(pg::Spi& spi, const pg::Extension& extension, std::int64_t id)
 {
-    std::optional<Schedule> schedule = lock_schedule(spi, extension, id);
-    if (schedule && schedule->policy_id != 0)
-        find_policy_for(spi, extension, schedule->policy, Rights(spi, extension, GetUserId()), Right::run);
-    if (schedule && schedule->kind != ScheduleKind::cron)
-        schedule.reset();
-    return schedule;
+    const std::vector<Schedule> schedules = all_schedules(spi, extension);
+    const auto found = std::ranges::find(schedules, id, &Schedule::id);
+    if (found == schedules.end())
+        return std::nullopt;
+    check_may_run(spi, extension, *found);
+    if (found->kind != ScheduleKind::cron)
+        return std::nullopt;
+    return lock_schedule(spi, extension, id);
 }
 
 // Why it does not run now, although its time has come.

@@ -36,6 +36,8 @@ constexpr seconds first_pause{5};
 constexpr minutes longest_pause{30};
 constexpr seconds pause_without_slot{10};
 constexpr seconds clock_tolerance{5};
+// A probe that cannot connect (its database is being renamed, moved or copied) keeps the others waiting.
+constexpr seconds longest_probe{20};
 constexpr int for_ever = std::numeric_limits<int>::max();
 
 struct KnownDatabase {
@@ -54,6 +56,7 @@ struct StartedRun {
 struct StartedProbe {
     BackgroundWorkerHandle* handle;
     Oid database;
+    microseconds ends_at; // on the steady clock
 };
 
 class Launcher {
@@ -73,10 +76,12 @@ private:
     void probe_all();
     void follow_probe();
     void start_probe();
+    void end_probe();
     void end_runs();
     void end_run(const StartedRun& run);
     void start_due_runs();
     bool start_run(Oid database, std::int64_t schedule_id);
+    void look_again(Oid database);
     void pause(Oid database);
     bool is_running(Oid database, std::int64_t schedule_id) const;
     milliseconds time_to_sleep() const;
@@ -145,6 +150,9 @@ void Launcher::notice_clock_jump()
     if (clock_difference_ && std::chrono::abs(difference - *clock_difference_) < clock_tolerance)
         return;
     clock_difference_ = difference;
+    // Set back, the clock would show for long that nobody watched.
+    if (const TimestampTz now = to_timestamp(schedule_now()); watched_since() > now)
+        set_watched_since(now);
     probe_all();
 }
 
@@ -160,6 +168,12 @@ void Launcher::read_databases()
         found[database.oid].name = database.name;
     }
     databases_ = std::move(found);
+}
+
+void Launcher::look_again(Oid database)
+{
+    if (const auto known = databases_.find(database); known != databases_.end())
+        known->second.probe_at = microseconds{0};
 }
 
 void Launcher::pause(Oid database)
@@ -183,7 +197,7 @@ void Launcher::start_probe()
         return;
     }
     next->second.probe_at = now + probe_interval;
-    probe_ = {handle, next->first};
+    probe_ = {handle, next->first, now + longest_probe};
 }
 
 void Launcher::follow_probe()
@@ -204,6 +218,14 @@ void Launcher::follow_probe()
     }
     if (!probe_)
         start_probe();
+    else if (pg::elapsed_clock() >= probe_->ends_at)
+        end_probe();
+}
+
+void Launcher::end_probe()
+{
+    terminate_worker(probe_->handle);
+    probe_->ends_at = pg::elapsed_clock() + longest_probe;
 }
 
 void Launcher::end_run(const StartedRun& run)
@@ -225,24 +247,28 @@ void Launcher::end_run(const StartedRun& run)
 
 void Launcher::end_runs()
 {
-    std::erase_if(started_, [this](const StartedRun& run) {
+    std::vector<RunningSchedule> ended = std::exchange(running_, running_schedules());
+    std::erase_if(started_, [&](const StartedRun& run) {
         if (run.worker.is_running())
             return false;
         end_run(run);
+        std::erase(ended, run.schedule);
         return true;
     });
-    running_ = running_schedules();
     for (const StartedRun& run : started_) {
         if (!is_running(run.schedule.database, run.schedule.schedule_id))
             running_.push_back(run.schedule);
+    }
+    // Those of an earlier launcher, too, may have been due again meanwhile.
+    for (const RunningSchedule& one : ended) {
+        if (!is_running(one.database, one.schedule_id))
+            look_again(one.database);
     }
 }
 
 bool Launcher::is_running(Oid database, std::int64_t schedule_id) const
 {
-    return std::ranges::any_of(running_, [=](const RunningSchedule& one) {
-        return one.database == database && one.schedule_id == schedule_id;
-    });
+    return std::ranges::find(running_, RunningSchedule{database, schedule_id}) != running_.end();
 }
 
 bool Launcher::start_run(Oid database, std::int64_t schedule_id)
@@ -292,8 +318,7 @@ milliseconds Launcher::time_to_sleep() const
     microseconds until = read_databases_at_ - now;
     const bool has_room = running_.size() < static_cast<std::size_t>(max_scheduled_runs());
     for (const auto& [oid, database] : databases_) {
-        if (!probe_)
-            until = std::min(until, database.probe_at - now);
+        until = std::min(until, (probe_ ? probe_->ends_at : database.probe_at) - now);
         if (has_room && database.probe_at > now && !database.due.empty())
             until = std::min(until, microseconds{database.due.front().starts_at - schedule_clock});
     }

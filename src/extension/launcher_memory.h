@@ -55,6 +55,7 @@ bool occupy_run_slot(Oid database, std::int64_t schedule_id, int most);
 struct RunningSchedule {
     Oid database;
     std::int64_t schedule_id;
+    bool operator==(const RunningSchedule&) const = default;
 };
 std::vector<RunningSchedule> running_schedules();
 

@@ -13,7 +13,8 @@ void _PG_init() // NOLINT(bugprone-reserved-identifier,cert-*,readability-identi
 {
     pgcleanup::pg::pg_entry([] {
         pgcleanup::define_settings();
-        if (process_shared_preload_libraries_in_progress)
+        // During pg_upgrade nothing may run, neither in the old server nor in the new one.
+        if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
             pgcleanup::prepare_launcher();
     });
 }

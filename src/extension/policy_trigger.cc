@@ -158,12 +158,39 @@ HeapTuple check_update(HeapTuple old_tuple, HeapTuple new_tuple, TupleDesc descr
     return with_changes(new_tuple, descriptor, after);
 }
 
-// A target that is not there could become anybody's table.
-void check_may_restore(const Policy& policy)
+bool may_restore()
 {
     const pg::Extension extension = pg::extension();
     const Oid role = pg::current_identity().user;
-    if (pg::pg_call([&] { return has_privs_of_role(role, extension.owner); }))
+    return pg::pg_call([&] { return has_privs_of_role(role, extension.owner); });
+}
+
+std::int64_t new_policy_id(Oid table)
+{
+    const pg::Extension extension = pg::extension();
+    pg::Spi spi;
+    const pg::AsExtensionOwner as_owner(extension);
+    return pg::to_int64(spi.run("SELECT nextval(pg_get_serial_sequence($1::regclass::text, 'policy_id'))",
+                                pg::Parameters().oid(table))[0][0]);
+}
+
+// Only a restore says who a policy is: with the id of one that is gone would come what that one left behind.
+HeapTuple with_new_identity(HeapTuple tuple, Relation table)
+{
+    const std::string creator = pg::role_name(pg::current_identity().user);
+    std::array<Datum, 2> values = {Int64GetDatum(new_policy_id(RelationGetRelid(table))), pg::name_datum(creator)};
+    return pg::pg_call([&] {
+        TupleDesc descriptor = RelationGetDescr(table);
+        std::array<int, 2> columns = {SPI_fnumber(descriptor, "policy_id"), SPI_fnumber(descriptor, "created_by")};
+        std::array<bool, 2> nulls{};
+        return heap_modify_tuple_by_cols(tuple, descriptor, 2, columns.data(), values.data(), nulls.data());
+    });
+}
+
+// A target that is not there could become anybody's table.
+void check_may_restore(const Policy& policy)
+{
+    if (may_restore())
         return;
     pg::raise({.sqlstate = ERRCODE_UNDEFINED_TABLE,
                .message = concat("the target ", policy.target_name, " of policy \"", policy.name, "\" is not there"),
@@ -171,8 +198,11 @@ void check_may_restore(const Policy& policy)
 }
 
 // What a dump or a hand inserts is kept, even if it cannot run (yet).
-HeapTuple check_insert(HeapTuple tuple, TupleDesc descriptor)
+HeapTuple check_insert(HeapTuple tuple, Relation table)
 {
+    TupleDesc descriptor = RelationGetDescr(table);
+    if (!may_restore())
+        tuple = with_new_identity(tuple, table);
     Policy policy = to_policy(tuple, descriptor);
     check_options(policy);
     check_declaration(policy);
@@ -206,7 +236,7 @@ HeapTuple check_statement(const TriggerData& trigger)
     if (is_update)
         return check_update(trigger.tg_trigtuple, trigger.tg_newtuple, descriptor);
     if (TRIGGER_FIRED_BY_INSERT(trigger.tg_event))
-        return check_insert(trigger.tg_trigtuple, descriptor);
+        return check_insert(trigger.tg_trigtuple, trigger.tg_relation);
     require_right(Right::administer, to_policy(trigger.tg_trigtuple, descriptor));
     return result;
 }

@@ -28,7 +28,6 @@ void connect(Oid database)
     pg::set_for_worker("application_name", "pg_cleanup");
     // Who locks our tables keeps this process from going away, and that keeps others from dropping the database.
     pg::set_for_worker("lock_timeout", "1s");
-    pg::set_for_worker("statement_timeout", "30s");
 }
 
 // Writes down what was missed meanwhile.

@@ -216,7 +216,8 @@ bool RunCoordinator::begin_scheduled()
 
 bool RunCoordinator::take_schedule(Spi& spi)
 {
-    schedule_ = lock_schedule(spi, extension_, request_.schedule_id);
+    // Not waited for: who changes it and does not commit would keep one of the few places of scheduled runs.
+    schedule_ = lock_free_schedule(spi, extension_, request_.schedule_id);
     if (!schedules_enabled() || !schedule_ || !schedule_->enabled || schedule_->kind == ScheduleKind::cron)
         return false;
     const core::Instant now = schedule_now();

@@ -104,6 +104,12 @@ std::optional<Schedule> lock_schedule(pg::Spi& spi, const pg::Extension& extensi
     return only(select(spi, extension, " WHERE s.schedule_id = $1 FOR NO KEY UPDATE OF s", pg::Parameters().int8(id)));
 }
 
+std::optional<Schedule> lock_free_schedule(pg::Spi& spi, const pg::Extension& extension, std::int64_t id)
+{
+    return only(select(spi, extension, " WHERE s.schedule_id = $1 FOR NO KEY UPDATE OF s SKIP LOCKED",
+                       pg::Parameters().int8(id)));
+}
+
 std::optional<Schedule> find_schedule(pg::Spi& spi, const pg::Extension& extension, std::int64_t policy_id)
 {
     return only(select(spi, extension, " WHERE coalesce(s.policy_id, 0) = $1", pg::Parameters().int8(policy_id)));

@@ -31,6 +31,8 @@ struct Schedule {
 // As the extension's owner; `spi` must be open. The locked one stays so until the transaction's end.
 std::vector<Schedule> all_schedules(pg::Spi& spi, const pg::Extension& extension);
 std::optional<Schedule> lock_schedule(pg::Spi& spi, const pg::Extension& extension, std::int64_t id);
+// Nothing, too, while somebody changes it.
+std::optional<Schedule> lock_free_schedule(pg::Spi& spi, const pg::Extension& extension, std::int64_t id);
 std::optional<Schedule> find_schedule(pg::Spi& spi, const pg::Extension& extension, std::int64_t policy_id);
 
 // The clock by which schedules are kept: the wall clock, unless a test has moved it.

@@ -144,7 +144,7 @@ void Worker::cancel() const
 
 void Worker::terminate() const
 {
-    pg_call([this] { TerminateBackgroundWorker(handle_); });
+    terminate_worker(handle_);
 }
 
 void run_task_in_worker(const TaskRequest& request, const std::function<void(const std::vector<pg::Cell>&)>& on_row)
@@ -194,6 +194,11 @@ bool is_worker_running(BackgroundWorkerHandle* handle)
         const BgwHandleStatus status = GetBackgroundWorkerPid(handle, &pid);
         return status == BGWH_STARTED || status == BGWH_NOT_YET_STARTED;
     });
+}
+
+void terminate_worker(BackgroundWorkerHandle* handle)
+{
+    pg_call([=] { TerminateBackgroundWorker(handle); });
 }
 
 std::int32_t connection_for(Oid owner)

@@ -46,6 +46,7 @@ void run_task_in_worker(const TaskRequest& request, const std::function<void(con
 // pfree().
 BackgroundWorkerHandle* start_probe_worker(Oid database);
 bool is_worker_running(BackgroundWorkerHandle* handle);
+void terminate_worker(BackgroundWorkerHandle* handle);
 
 // How a worker can be `owner` in this database: connected as him when he may log in and connect, else switched to.
 std::int32_t connection_for(Oid owner);

@@ -107,12 +107,15 @@ class Scheduled:
         found = re.search(r"(\d+) looks", detail)
         return int(found[1]) if found else -1
 
+    def wait_for_look(self):
+        before = self.looks()
+        self.sql("SELECT pg_reload_conf()")
+        poll(lambda: self.looks() > max(before, 0), "the launcher to look at this database")
+
     def wait_until_quiet(self):
         """Waits until the launcher has started what is due by the clock as it is now, and that is over."""
         for _ in range(2):  # what the first look finds is started before the second one
-            before = self.looks()
-            self.sql("SELECT pg_reload_conf()")
-            poll(lambda: self.looks() > max(before, 0), "the launcher to look at this database")
+            self.wait_for_look()
         self.cleanup.wait_until("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'pg_cleanup%'"
                                 " AND backend_type <> 'pg_cleanup launcher')", what="the end of every worker")
 

@@ -337,3 +337,27 @@ def test_settings_of_a_role_hide_nothing_from_the_bookkeeping(operated):
     assert operated.operator.value("SELECT rows FROM public.cleanup_run('slow')") == operated.due
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         operated.operator.sql("SELECT FROM public.cleanup_runs")
+
+
+def test_nobody_takes_the_place_of_a_policy_that_is_gone(shared_server, db):
+    """By its id he would see what it left behind. A restore, which is the superuser's, keeps ids and creators."""
+    admin = Cleanup(shared_server, db)
+    admin.sql("CREATE ROLE roles_heir LOGIN; SELECT cleanup_grant('roles_heir', 'owner')")
+    admin.sql("CREATE TABLE secret (at timestamptz); CREATE TABLE own (at timestamptz); ALTER TABLE own OWNER TO roles_heir")
+    gone = admin.add_policy("gone", "secret", "at", "30 days")
+    admin.run("gone")
+    admin.sql("SELECT cleanup_drop_policy('gone')")
+    heir = Cleanup(shared_server, db, "roles_heir")
+    heir.sql("INSERT INTO cleanup_policies (policy_id, policy, target, age_column, retain, created_by)"
+             " VALUES (%s, 'heir', 'own', 'at', '1 day', 'postgres')", [gone])
+    made = heir.row("SELECT policy_id, created_by FROM cleanup_policies")
+    assert made.policy_id != gone and made.created_by == "roles_heir"
+    for table in ("cleanup_runs", "cleanup_run_targets", "cleanup_audit"):
+        assert heir.value(f"SELECT count(*) FROM {table}") == 0, table
+    assert heir.value("SELECT policy FROM cleanup_policy_states() WHERE state = 'ready'") == "heir"
+    admin.sql("INSERT INTO cleanup_policies (policy_id, policy, target, age_column, retain, created_by)"
+              " VALUES (%s, 'gone', 'secret', 'at', '1 day', 'somebody')", [gone])
+    assert admin.value("SELECT created_by FROM cleanup_policies WHERE policy_id = %s", [gone]) == "somebody"
+    heir.close()
+    admin.sql("DROP OWNED BY roles_heir CASCADE; DROP ROLE roles_heir")
+    admin.close()

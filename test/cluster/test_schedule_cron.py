@@ -151,3 +151,22 @@ def test_what_a_job_may_not_do(server):
     assert scheduled.value("SELECT cleanup_run_scheduled(%s)", [old]) is None, "its schedule is gone"
     assert len(scheduled.runs()) == 1
     poll(lambda: fire() is not None, "a run of its own")
+
+
+def test_a_job_of_somebody_else_says_nothing(server):
+    """Neither the function that jobs call nor cleanup_check names a policy that the caller may not see."""
+    scheduled = Scheduled(server)
+    scheduled.sql("CREATE ROLE asker LOGIN; GRANT CREATE ON SCHEMA public TO asker")
+    scheduled.sql("SELECT cleanup_grant('asker', 'owner')")
+    scheduled.schedule(cron="0 3 * * *")
+    scheduled.schedule("*", cron="0 4 * * *")
+    own, every = (row[0] for row in server.sql("SELECT schedule_id FROM cleanup_schedules ORDER BY policy_id NULLS LAST"))
+    scheduled.sql("DELETE FROM cron.job")
+    with pytest.raises(psycopg2.errors.UndefinedObject) as raised:
+        server.sql(f"SELECT cleanup_run_scheduled({own})", user="asker")
+    assert f"no schedule {own}" in str(raised.value) and "old" not in str(raised.value)
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        server.sql(f"SELECT cleanup_run_scheduled({every})", user="asker")
+    assert len(server.sql("SELECT detail FROM cleanup_check() WHERE detail LIKE '%: old\"%'")) == 1
+    assert server.sql("SELECT detail FROM cleanup_check() WHERE detail LIKE '%: old\"%'", user="asker") == []
+    assert scheduled.runs() == []

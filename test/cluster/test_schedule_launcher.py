@@ -257,3 +257,67 @@ def test_a_locked_table_holds_up_one_database_only(server):
     blocker.rollback()
     blocker.close()
     stuck.wait_for_runs(1)
+
+
+def test_a_run_of_an_earlier_launcher_is_followed(server):
+    """Its schedule may have come due while it worked: when it ends, its database is looked at again."""
+    scheduled = Scheduled(server)
+    scheduled.close_gate()
+    scheduled.schedule(at="03:00")
+    set_clock(server, "2026-05-02 03:00:00")
+    run_id = scheduled.wait_for_running()
+    looks = scheduled.looks()
+    server.sql(f"SELECT pg_terminate_backend({launcher(server)})")
+    set_clock(server, "2026-05-03 03:00:01")  # before there is another one, which then looks once
+    poll(lambda: scheduled.looks() > looks, "the look of another launcher")
+    looks = scheduled.looks()
+    scheduled.open_gate()
+    assert scheduled.cleanup.wait_for_run(run_id).status == "succeeded"
+    poll(lambda: scheduled.looks() > looks, "a look after the end of the run")
+    assert scheduled.state().overlapped == 1
+
+
+def test_a_database_that_cannot_be_connected_to_holds_up_no_other(server):
+    """As while it is moved, renamed, or copied for hours."""
+    server.sql("CREATE DATABASE moving")
+    scheduled = Scheduled(server)
+    scheduled.schedule(at="03:00")
+    scheduled.wait_until_quiet()
+    blocker = server.connect(autocommit=False)
+    blocker.cursor().execute("ALTER DATABASE moving RENAME TO moved")
+    server.sql("SELECT pg_reload_conf()")
+    server.poll_until("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND classid = 'pg_database'::regclass")
+    looks = scheduled.looks()
+    scheduled.schedule(at="04:00")
+    poll(lambda: scheduled.looks() > looks, "a look at another database")
+    blocker.rollback()
+    blocker.close()
+
+
+def test_an_uncommitted_change_takes_no_place_of_a_run(new_server):
+    """Who changes a schedule and does not commit keeps that one from running, and no other."""
+    server = new_server({**PRELOADED, **NOON, "pg_cleanup.max_workers": 1})
+    server.sql("CREATE DATABASE other")
+    scheduled, other = Scheduled(server), Scheduled(server, "other")
+    for one in (scheduled, other):
+        one.schedule(at="03:00")
+        one.wait_until_quiet()
+    changer = server.connect(autocommit=False)
+    changer.cursor().execute("SELECT cleanup_schedule('old', at => '05:00')")
+    set_clock(server, "2026-05-02 03:00:00")
+    other.wait_for_runs(1)
+    changer.rollback()
+    changer.close()
+    scheduled.wait_for_runs(1)
+
+
+def test_nothing_starts_during_pg_upgrade(server):
+    scheduled = Scheduled(server)
+    scheduled.schedule(at="03:00")
+    scheduled.cleanup.close()
+    server.stop()
+    server.run(["pg_ctl", "-D", str(server.data), "-l", str(server.data / "upgrade.log"), "-s", "-w", "-o", f"-b -k '{server.host}'",
+                "start"], as_server_user=True)
+    assert launcher(server) is None
+    detail = server.value("SELECT status FROM cleanup_check() WHERE check_name = 'launcher'")
+    assert detail == "error"

@@ -169,3 +169,16 @@ def test_off_and_on_again(server):
     scheduled.wait_until_quiet()
     assert scheduled.runs() == []
     assert scheduled.state().missed == 1
+
+
+def test_a_server_that_was_started_with_a_clock_ahead(new_server):
+    """When the clock is put right, nobody seems to have watched for days; schedules run all the same."""
+    server = new_server({**PRELOADED, **clock_options("2026-05-11 12:00:00")})
+    scheduled = Scheduled(server)
+    scheduled.wait_until_quiet()
+    set_clock(server, "2026-05-01 12:00:00")
+    scheduled.schedule(at="03:00")
+    scheduled.wait_until_quiet()
+    set_clock(server, "2026-05-02 03:00:00")
+    scheduled.wait_for_runs(1)
+    assert (scheduled.due(), scheduled.state().missed) == (0, 0)
