@@ -10,8 +10,8 @@ namespace pgcleanup {
 void lock_target(Oid relation);
 
 // Raises, with a reason and a hint, unless it is a heap table, a partition, or a partitioned table all of whose
-// partitions are and belong to its owner, and nothing about it makes deleting its rows mean something else: no catalog, temporary table,
-// extension member, DELETE rule, nor row security forced on its owner. Reads catalogs only.
+// partitions are and belong to its owner, and nothing about it makes deleting its rows mean something else: no catalog,
+// temporary table, extension member, DELETE rule, nor row security forced on its owner. Reads catalogs only.
 void check_target(Oid relation);
 
 // Raises insufficient_privilege unless `role` is superuser, the owner, or a member of the owner.
