@@ -137,7 +137,7 @@ std::optional<CronExpression> CronExpression::parse(std::string_view text)
     }
     if (parts.size() != 1)
         return parse_fields(text);
-    const auto macro = std::ranges::find(macros, lower(parts[0]), &Macro::name);
+    const auto* const macro = std::ranges::find(macros, lower(parts[0]), &Macro::name);
     return macro == macros.end() ? std::nullopt : parse_fields(macro->fields);
 }
 

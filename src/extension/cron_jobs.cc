@@ -58,7 +58,7 @@ std::string command_of(const pg::Extension& extension, const Schedule& schedule)
 }
 
 template <std::size_t size>
-void put(char (&field)[size], const std::string& text, const char* what)
+void put(char (&field)[size], const std::string& text, const char* what) // NOLINT(*-avoid-c-arrays): as in TaskRequest
 {
     if (text.size() >= size)
         pg::raise(

@@ -21,7 +21,6 @@ namespace pgcleanup {
 
 namespace {
 
-using pg::concat;
 using pg::pg_call;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
@@ -105,9 +104,9 @@ Launcher::~Launcher()
 
 void Launcher::reload()
 {
-    if (!ConfigReloadPending)
+    if (ConfigReloadPending == 0)
         return;
-    ConfigReloadPending = false;
+    ConfigReloadPending = 0;
     pg_call([] { ProcessConfigFile(PGC_SIGHUP); });
     read_databases_at_ = microseconds{0};
     probe_all();
@@ -328,7 +327,7 @@ milliseconds Launcher::time_to_sleep() const
 
 void Launcher::work()
 {
-    while (!ShutdownRequestPending) {
+    while (ShutdownRequestPending == 0) {
         reload();
         begin_watching();
         milliseconds sleep = list_interval;
@@ -341,7 +340,7 @@ void Launcher::work()
             start_due_runs();
             sleep = time_to_sleep();
         }
-        if (!ShutdownRequestPending && !ConfigReloadPending)
+        if (ShutdownRequestPending == 0 && ConfigReloadPending == 0)
             pg::wait_for_latch(sleep);
     }
 }

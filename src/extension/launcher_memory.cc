@@ -28,20 +28,22 @@ struct LauncherMemory {
     TimestampTz last_crash;
     bool all_changed;
     std::size_t changes;
-    Oid changed[most_changes];
+    std::array<Oid, most_changes> changed;
     Oid probed; // InvalidOid: no result
     bool has_extension;
     std::size_t due_times;
-    DueTime due[most_due_times];
-    RunSlot runs[most_scheduled_runs];
+    std::array<DueTime, most_due_times> due;
+    std::array<RunSlot, most_scheduled_runs> runs;
 };
 static_assert(std::is_trivially_copyable_v<LauncherMemory>);
 
+// NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): handles of shared memory, and hooks
 LauncherMemory* memory = nullptr;
 LWLock* memory_lock = nullptr;
 shmem_request_hook_type previous_request_hook = nullptr;
 shmem_startup_hook_type previous_startup_hook = nullptr;
 bool wake_at_commit = false;
+// NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 
 void pg_request_memory()
 {
@@ -112,8 +114,8 @@ void pg_leave_run_slot(int /*code*/, Datum /*unused*/)
 void pg_tell_change(Oid database)
 {
     LWLockAcquire(memory_lock, LW_EXCLUSIVE);
-    const Oid* const end = memory->changed + memory->changes;
-    if (std::find<const Oid*>(memory->changed, end, database) == end) {
+    const Oid* const end = memory->changed.data() + memory->changes;
+    if (std::find<const Oid*>(memory->changed.data(), end, database) == end) {
         if (memory->changes < most_changes)
             memory->changed[memory->changes++] = database;
         else
@@ -193,14 +195,14 @@ ChangedDatabases take_changes()
     struct Taken {
         bool all;
         std::size_t count;
-        Oid databases[most_changes];
+        std::array<Oid, most_changes> databases;
     };
     const Taken taken = with_memory(LW_EXCLUSIVE, [] {
         Taken changes{std::exchange(memory->all_changed, false), std::exchange(memory->changes, 0), {}};
-        std::copy_n(memory->changed, changes.count, changes.databases);
+        std::copy_n(memory->changed.begin(), changes.count, changes.databases.begin());
         return changes;
     });
-    return {taken.all, {taken.databases, taken.databases + taken.count}};
+    return {taken.all, {taken.databases.data(), taken.databases.data() + taken.count}};
 }
 
 TimestampTz watched_since()
@@ -231,7 +233,7 @@ void publish_probe(Oid database, const ProbeResult& result)
         memory->probed = database;
         memory->has_extension = has_extension;
         memory->due_times = count;
-        std::copy_n(due, count, memory->due);
+        std::copy_n(due, count, memory->due.begin());
     });
 }
 
@@ -247,7 +249,7 @@ std::optional<ProbeResult> take_probe(Oid database)
     };
     const Taken taken = with_memory(LW_EXCLUSIVE, [=] {
         const bool found = std::exchange(memory->probed, InvalidOid) == database;
-        std::copy_n(memory->due, memory->due_times, due);
+        std::copy_n(memory->due.begin(), memory->due_times, due);
         memory->looks += found ? 1 : 0;
         return Taken{found, memory->has_extension, memory->due_times};
     });
@@ -282,11 +284,11 @@ bool occupy_run_slot(Oid database, std::int64_t schedule_id, int most)
 std::vector<RunningSchedule> running_schedules()
 {
     struct Copy {
-        RunSlot slots[most_scheduled_runs];
+        std::array<RunSlot, most_scheduled_runs> slots;
     };
     const Copy copy = with_memory(LW_SHARED, [] {
         Copy now{};
-        std::copy_n(memory->runs, most_scheduled_runs, now.slots);
+        now.slots = memory->runs;
         return now;
     });
     std::vector<RunningSchedule> running;
