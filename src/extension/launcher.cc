@@ -43,7 +43,8 @@ struct KnownDatabase {
     std::string name;
     microseconds probe_at{0}; // on the steady clock
     std::vector<DueTime> due;
-    core::Backoff backoff{first_pause, longest_pause, for_ever};
+    core::Backoff probe_backoff{first_pause, longest_pause, for_ever};
+    core::Backoff run_backoff{first_pause, longest_pause, for_ever};
 };
 
 struct StartedRun {
@@ -81,7 +82,7 @@ private:
     void start_due_runs();
     bool start_run(Oid database, std::int64_t schedule_id);
     void look_again(Oid database);
-    void pause(Oid database);
+    static void pause(KnownDatabase& database, core::Backoff& backoff);
     bool is_running(Oid database, std::int64_t schedule_id) const;
     milliseconds time_to_sleep() const;
 
@@ -175,13 +176,10 @@ void Launcher::look_again(Oid database)
         known->second.probe_at = microseconds{0};
 }
 
-void Launcher::pause(Oid database)
+void Launcher::pause(KnownDatabase& database, core::Backoff& backoff)
 {
-    const auto known = databases_.find(database);
-    if (known == databases_.end())
-        return;
-    known->second.due.clear();
-    known->second.probe_at = pg::elapsed_clock() + known->second.backoff.next().value_or(longest_pause);
+    database.due.clear();
+    database.probe_at = pg::elapsed_clock() + backoff.next().value_or(longest_pause);
 }
 
 void Launcher::start_probe()
@@ -205,13 +203,15 @@ void Launcher::follow_probe()
         const Oid oid = probe_->database;
         pfree(std::exchange(probe_, std::nullopt)->handle);
         std::optional<ProbeResult> result = take_probe(oid);
-        if (!databases_.contains(oid)) {
+        const auto known = databases_.find(oid);
+        if (known == databases_.end()) {
             // dropped meanwhile
         } else if (result) {
-            databases_.at(oid).due = std::move(result->due);
+            known->second.due = std::move(result->due);
+            known->second.probe_backoff.reset();
         } else {
             count_crash();
-            pause(oid);
+            pause(known->second, known->second.probe_backoff);
             read_databases_at_ = microseconds{0};
         }
     }
@@ -234,14 +234,14 @@ void Launcher::end_run(const StartedRun& run)
         return;
     ChannelState& state = run.worker.channel().state();
     if (pg_atomic_read_u32(&state.alive) != 0) {
-        known->second.backoff.reset();
+        known->second.run_backoff.reset();
         known->second.probe_at = microseconds{0};
         return;
     }
     // Declined: something has changed, or its last process is not quite gone yet.
     if (pg_atomic_read_u32(&state.declined) == 0)
         count_crash();
-    pause(run.schedule.database);
+    pause(known->second, known->second.run_backoff);
 }
 
 void Launcher::end_runs()

@@ -314,7 +314,24 @@ void bind_statement(const TriggerData& trigger)
         bind(after);
 }
 
-// An INSERT is audited by the function that makes it: one by hand is most likely a restore, whose audit comes with it.
+void audit_insert(const TriggerData& trigger)
+{
+    const pg::Extension extension = pg::extension();
+    pg::Spi spi;
+    const Policy policy = to_policy(trigger.tg_trigtuple, RelationGetDescr(trigger.tg_relation));
+    pg::JsonObject details;
+    details.json("new", members(spi, extension, trigger, trigger.tg_trigtuple, nullptr).value_or("{}"));
+    write_audit(spi, extension,
+                {.event = "policy_added",
+                 .policy = policy.name,
+                 .policy_id = policy.id,
+                 .target = policy.target_name,
+                 .details = details.str(),
+                 .actor = pg::current_identity().user});
+}
+
+// An INSERT is audited by the function that makes it; one by hand of who may restore is taken for a restore, whose
+// audit comes with it.
 void note_change(const TriggerData& trigger)
 {
     const bool by_hand = !OidIsValid(PolicyWrite::actor());
@@ -322,6 +339,8 @@ void note_change(const TriggerData& trigger)
         bind_statement(trigger);
     if (!TRIGGER_FIRED_BY_INSERT(trigger.tg_event))
         audit_change(trigger, by_hand ? pg::current_identity().user : PolicyWrite::actor());
+    else if (by_hand && !may_restore())
+        audit_insert(trigger);
 }
 
 const TriggerData& trigger_data(FunctionCallInfo fcinfo)

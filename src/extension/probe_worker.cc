@@ -3,6 +3,7 @@
 #include "extension/schedule.h"
 #include "extension/schedule_state.h"
 #include "extension/settings.h"
+#include "pg/subtransaction.h"
 #include "pg/transaction.h"
 
 extern "C" {
@@ -45,14 +46,25 @@ std::optional<DueTime> look_at(pg::Spi& spi, const pg::Extension& extension, con
     return DueTime{schedule.id, to_timestamp(decision.starts_at)};
 }
 
+std::vector<Schedule> read_schedules(const pg::Extension& extension)
+{
+    pg::Spi spi;
+    return all_schedules(spi, extension);
+}
+
 std::vector<DueTime> due_times(const pg::Extension& extension)
 {
     const core::ScheduleContext context{schedule_now(), to_instant(watched_since()), catch_up()};
     std::vector<DueTime> due;
-    pg::Spi spi;
-    for (const Schedule& schedule : all_schedules(spi, extension)) {
-        if (const std::optional<DueTime> next = look_at(spi, extension, schedule, context))
-            due.push_back(*next);
+    for (const Schedule& schedule : read_schedules(extension)) {
+        // A time zone that is gone after an update of its data, say, must not stop the others.
+        const std::optional<pg::PgError> error = pg::try_in_subtransaction([&] {
+            pg::Spi spi;
+            if (const std::optional<DueTime> next = look_at(spi, extension, schedule, context))
+                due.push_back(*next);
+        });
+        if (error)
+            pg::log_error(LOG, pg::concat("pg_cleanup: schedule ", schedule.id, " cannot be carried out: "), *error);
     }
     std::ranges::sort(due, {}, &DueTime::starts_at);
     return due;

@@ -182,3 +182,19 @@ def test_a_server_that_was_started_with_a_clock_ahead(new_server):
     set_clock(server, "2026-05-02 03:00:00")
     scheduled.wait_for_runs(1)
     assert (scheduled.due(), scheduled.state().missed) == (0, 0)
+
+
+def test_a_schedule_that_cannot_be_carried_out_holds_up_no_other(server):
+    """As when an update of the time zone data takes a zone away."""
+    scheduled = Scheduled(server)
+    scheduled.sql("CREATE TABLE elsewhere (at timestamptz)")
+    scheduled.cleanup.add_policy("lost", "elsewhere", "at", "30 days")
+    scheduled.schedule("lost", at="02:00")
+    scheduled.sql("ALTER TABLE cleanup_policies DISABLE TRIGGER USER")
+    scheduled.sql("UPDATE cleanup_policies SET time_zone = 'No/Where' WHERE policy = 'lost'")
+    scheduled.sql("ALTER TABLE cleanup_policies ENABLE TRIGGER USER")
+    scheduled.schedule(at="03:00")
+    set_clock(server, "2026-05-02 02:59:58")
+    (run,) = scheduled.wait_for_runs(1)
+    assert run.status == "succeeded", run
+    assert "cannot be carried out" in server.log()
