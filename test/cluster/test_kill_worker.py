@@ -1,5 +1,6 @@
 """Killed, stopped and terminated in the middle: what is counted is what is missing, and the next run goes on from there."""
 
+import pathlib
 import random
 import time
 
@@ -75,6 +76,44 @@ def test_kill9_at_any_moment(own_server, seed):
         wait_for_crash(connection)
         own_server.wait_until_ready()
         check_interrupted(slow, run_id)
+    slow.check_log()
+
+
+def is_running(pid):
+    try:
+        return "\nState:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def start_again(server, timeout=60.0):
+    """pg_ctl can take the dead postmaster's files for those of a server that has started."""
+    deadline = time.monotonic() + timeout
+    while True:
+        server.start()
+        try:
+            server.connect().close()
+            return
+        except psycopg2.OperationalError:
+            assert time.monotonic() < deadline, "the server does not start again"
+
+
+def test_kill9_of_the_postmaster(own_server):
+    """Both workers end by themselves, and the server starts again and knows what was done."""
+    slow = SlowRun(own_server, due=20000, batch_size=1)
+    slow.set_pace(0)
+    run_id = slow.cleanup.start("slow")
+    slow.cleanup.wait_for_rows(run_id, 100)
+    pids = [row.pid for row in slow.cleanup.workers()]
+    assert len(pids) == 2, "too fast for the test"
+    own_server.kill9(int((own_server.data / "postmaster.pid").read_text().split()[0]))
+    slow.cleanup.close()
+    deadline = time.monotonic() + 60
+    while any(is_running(pid) for pid in pids):
+        assert time.monotonic() < deadline, "a worker outlives the postmaster"
+    start_again(own_server)
+    assert slow.left() > slow.young, "the worker went on to the end"
+    check_interrupted(slow, run_id)
     slow.check_log()
 
 
