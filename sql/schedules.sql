@@ -18,7 +18,19 @@ SELECT cleanup_schedule('sched_events', every => '1 month -1 day');
 SELECT cleanup_schedule('sched_events', every => '11 years');
 SELECT cleanup_schedule('sched_events', at => '03:00', run_window => '22-6');
 SELECT cleanup_schedule('sched_events', at => '03:00', run_window => '22:00-22:00');
+-- the hint names the package of the server's version
+\set VERBOSITY terse
 SELECT cleanup_schedule('sched_events', cron => '0 3 * * *');
+\set VERBOSITY default
+DO $$
+DECLARE
+  detail text; hint text;
+BEGIN
+  PERFORM cleanup_schedule('sched_events', cron => '0 3 * * *');
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+  RAISE NOTICE E'%\n%', detail, replace(hint, 'postgresql-' || current_setting('server_version_num')::int / 10000, 'postgresql-NN');
+END $$;
 SELECT count(*) FROM cleanup_schedules;
 
 -- one a policy: the second replaces the first
