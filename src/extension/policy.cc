@@ -21,7 +21,8 @@ std::string select_policies()
         "p.age_column, p.retain::text, p.condition, p.action, p.set_values::text, p.age_unit, p.guard, p.on_reference, "
         "p.archive_to, p.archive_retain::text, p.batch_size, p.refuse_above_rows, p.refuse_above_fraction, "
         "p.time_zone, "
-        "p.priority, p.enabled, p.description, p.created_by, ",
+        "p.priority, p.enabled, p.description, p.keep_last, p.keep_per::text, p.partitions, p.split_families, "
+        "p.created_by, ",
         policy_revision_expression,
         ", b.fingerprint FROM @extschema@.cleanup_policies p LEFT JOIN @extschema@.cleanup_bindings b USING "
         "(policy_id)");
@@ -60,6 +61,10 @@ Policy to_policy(const std::vector<pg::Cell>& cells)
     policy.priority = static_cast<std::int32_t>(pg::to_int64(*cell++));
     policy.enabled = pg::to_bool(*cell++);
     policy.description = *cell++;
+    policy.keep_last = optional_number<std::int32_t>(*cell++);
+    policy.keep_per = pg::text_array(*cell++);
+    policy.partitions = pg::to_text(*cell++);
+    policy.split_families = pg::to_bool(*cell++);
     policy.created_by = pg::to_text(*cell++);
     policy.revision = pg::to_text(*cell++);
     policy.fingerprint = *cell++;

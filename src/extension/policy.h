@@ -31,6 +31,10 @@ struct Policy {
     std::int32_t priority = 100;
     bool enabled = true;
     std::optional<std::string> description;
+    std::optional<std::int32_t> keep_last; // the newest rows of each group stay whatever their age
+    std::vector<std::string> keep_per;     // the columns that make a group; empty: the whole target is one
+    std::string partitions = "drop";       // drop, detach, rows
+    bool split_families = false;
     std::string created_by;
     std::string revision; // changes with every change of what is declared; not when the policy is merely bound
     std::optional<std::string> fingerprint; // nothing: not bound since it was loaded
@@ -41,7 +45,8 @@ inline constexpr std::string_view policy_revision_expression =
     "hashtextextended(ROW(p.policy, (p.target::regclass)::oid, p.age_column, p.retain, p.condition, p.action, "
     "p.set_values, "
     "p.age_unit, p.guard, p.on_reference, p.archive_to, p.archive_retain, p.batch_size, p.refuse_above_rows, "
-    "p.refuse_above_fraction, p.time_zone, p.priority, p.enabled)::text, 0)::text";
+    "p.refuse_above_fraction, p.time_zone, p.priority, p.enabled, p.keep_last, p.keep_per, p.partitions, "
+    "p.split_families)::text, 0)::text";
 
 // All of these read as the extension's owner; `spi` must be open.
 std::optional<Policy> find_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name);

@@ -51,11 +51,12 @@ constexpr const char* members =
     "policy text, target text, age_column name, retain interval, condition text, action text, set_values jsonb, "
     "age_unit text, guard text, on_reference text, archive_to text, archive_retain interval, batch_size int, "
     "refuse_above_rows bigint, refuse_above_fraction float8, time_zone text, priority int, enabled boolean, "
-    "description text";
+    "description text, keep_last int, keep_per text[], partitions text, split_families boolean";
 constexpr const char* member_names =
     "{policy,target,age_column,retain,condition,action,set_values,age_unit,guard,on_reference,archive_to,archive_"
     "retain,"
-    "batch_size,refuse_above_rows,refuse_above_fraction,time_zone,priority,enabled,description}";
+    "batch_size,refuse_above_rows,refuse_above_fraction,time_zone,priority,enabled,description,keep_last,"
+    "keep_per,partitions,split_families}";
 
 [[noreturn]] void raise_not_an_export(std::string detail)
 {
@@ -89,7 +90,8 @@ pg::Rows read_members(pg::Spi& spi, const pg::Extension& extension, const std::s
         concat("SELECT policy, target, age_column, retain::text, condition, coalesce(action, 'delete'), "
                "set_values::text, age_unit, guard, coalesce(on_reference, 'follow'), archive_to, "
                "coalesce(archive_retain, '7 days')::text, batch_size, refuse_above_rows, refuse_above_fraction, "
-               "time_zone, coalesce(priority, 100), coalesce(enabled, true), description "
+               "time_zone, coalesce(priority, 100), coalesce(enabled, true), description, "
+               "keep_last, keep_per::text, coalesce(partitions, 'drop'), coalesce(split_families, false) "
                "FROM jsonb_to_recordset($1::jsonb) x (",
                members, ")"),
         pg::Parameters().text(policies));
@@ -134,6 +136,10 @@ Policy to_policy(const std::vector<pg::Cell>& cells, const std::string& time_zon
     policy.priority = static_cast<std::int32_t>(pg::to_int64(*cell++));
     policy.enabled = pg::to_bool(*cell++);
     policy.description = *cell++;
+    policy.keep_last = optional_number<std::int32_t>(*cell++);
+    policy.keep_per = pg::text_array(*cell++);
+    policy.partitions = pg::to_text(*cell++);
+    policy.split_families = pg::to_bool(*cell++);
     return policy;
 }
 

@@ -39,6 +39,10 @@ enum Argument {
     argument_priority,
     argument_enabled,
     argument_description,
+    argument_keep_last,
+    argument_keep_per,
+    argument_partitions,
+    argument_split_families,
     argument_clear,
 };
 
@@ -80,6 +84,7 @@ void take_texts(FunctionCallInfo fcinfo, Policy& policy)
     take(policy.archive_retain, printed_argument(fcinfo, argument_archive_retain, INTERVALOID));
     take(policy.time_zone, pg::text_argument(fcinfo, argument_time_zone));
     take(policy.description, pg::text_argument(fcinfo, argument_description));
+    take(policy.partitions, pg::text_argument(fcinfo, argument_partitions));
 }
 
 void take_numbers(FunctionCallInfo fcinfo, Policy& policy)
@@ -94,6 +99,12 @@ void take_numbers(FunctionCallInfo fcinfo, Policy& policy)
         policy.priority = PG_GETARG_INT32(argument_priority);
     if (!PG_ARGISNULL(argument_enabled))
         policy.enabled = PG_GETARG_BOOL(argument_enabled);
+    if (!PG_ARGISNULL(argument_keep_last))
+        policy.keep_last = PG_GETARG_INT32(argument_keep_last);
+    if (!PG_ARGISNULL(argument_keep_per))
+        policy.keep_per = pg::text_array(PG_GETARG_DATUM(argument_keep_per));
+    if (!PG_ARGISNULL(argument_split_families))
+        policy.split_families = PG_GETARG_BOOL(argument_split_families);
 }
 
 void take_arguments(FunctionCallInfo fcinfo, Policy& policy)
@@ -164,6 +175,8 @@ constexpr auto clearable = std::to_array<Clearable>({
     {"refuse_above_fraction", argument_refuse_above_fraction,
      [](Policy& policy) { policy.refuse_above_fraction.reset(); }},
     {"description", argument_description, [](Policy& policy) { policy.description.reset(); }},
+    {"keep_last", argument_keep_last, [](Policy& policy) { policy.keep_last.reset(); }},
+    {"keep_per", argument_keep_per, [](Policy& policy) { policy.keep_per.clear(); }},
 });
 
 // How a policy runs, as opposed to what it means.
@@ -176,6 +189,8 @@ bool is_option(Argument argument)
     case argument_priority:
     case argument_enabled:
     case argument_description:
+    case argument_partitions:
+    case argument_split_families:
         return true;
     default:
         return false;
@@ -203,22 +218,7 @@ const Clearable& find_clearable(const std::string& name)
 
 std::vector<std::string> clear_argument(FunctionCallInfo fcinfo)
 {
-    std::vector<std::string> names;
-    if (PG_ARGISNULL(argument_clear))
-        return names;
-    const Datum array = PG_GETARG_DATUM(argument_clear);
-    Datum* elements = nullptr;
-    bool* nulls = nullptr;
-    int count = 0;
-    pg::pg_call([&] {
-        deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
-    });
-    for (int i = 0; i < count; ++i) {
-        if (nulls[i])
-            raise_not_clearable("NULL");
-        names.push_back(pg::text_of(elements[i]));
-    }
-    return names;
+    return PG_ARGISNULL(argument_clear) ? std::vector<std::string>() : pg::text_array(PG_GETARG_DATUM(argument_clear));
 }
 
 TextOrigins origins_of(const Policy& before, const Policy& after)

@@ -58,6 +58,13 @@ void check_choices(const Policy& policy)
     if (policy.set_values)
         refuse("set_values is not supported yet", "It will come with the actions 'update' and 'files'.",
                ERRCODE_FEATURE_NOT_SUPPORTED);
+    static constexpr std::array partitions{"drop", "rows"};
+    static constexpr std::array later_partitions{"detach"};
+    check_choice("partitions", policy.partitions, partitions, later_partitions);
+    if (policy.keep_last || !policy.keep_per.empty())
+        refuse("keep_last and keep_per are not supported yet", "", ERRCODE_FEATURE_NOT_SUPPORTED);
+    if (policy.split_families)
+        refuse("split_families is not supported yet", "", ERRCODE_FEATURE_NOT_SUPPORTED);
     if (policy.archive_to)
         refuse("archive_to is not supported yet", "It will come with the action 'archive'.",
                ERRCODE_FEATURE_NOT_SUPPORTED);
@@ -138,7 +145,7 @@ bool same_definition(const Policy& left, const Policy& right)
            left.action == right.action && left.set_values == right.set_values && left.age_unit == right.age_unit &&
            left.guard == right.guard && left.on_reference == right.on_reference &&
            left.archive_to == right.archive_to && left.archive_retain == right.archive_retain &&
-           left.time_zone == right.time_zone;
+           left.time_zone == right.time_zone && left.keep_last == right.keep_last && left.keep_per == right.keep_per;
 }
 
 void check_options(const Policy& policy)

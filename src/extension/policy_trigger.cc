@@ -88,6 +88,10 @@ Policy to_policy(const Row& row)
     policy.priority = static_cast<std::int32_t>(row.integer("priority"));
     policy.enabled = row.required("enabled") == "t";
     policy.description = row.text("description");
+    policy.keep_last = optional_integer<std::int32_t>(row, "keep_last");
+    policy.keep_per = pg::text_array(row.text("keep_per"));
+    policy.partitions = row.required("partitions");
+    policy.split_families = row.required("split_families") == "t";
     policy.created_by = row.required("created_by");
     return policy;
 }

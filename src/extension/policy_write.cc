@@ -1,6 +1,8 @@
 #include "extension/policy_write.h"
 
 #include "extension/audit.h"
+#include "pg/result_set.h"
+#include "pg/text.h"
 
 namespace pgcleanup {
 
@@ -8,12 +10,14 @@ namespace {
 
 constexpr const char* columns =
     "policy, target, age_column, retain, condition, action, set_values, age_unit, guard, on_reference, archive_to, "
-    "archive_retain, batch_size, refuse_above_rows, refuse_above_fraction, time_zone, priority, enabled, description";
+    "archive_retain, batch_size, refuse_above_rows, refuse_above_fraction, time_zone, priority, enabled, description, "
+    "keep_last, keep_per, partitions, split_families";
 // A target that is not there has no OID: then the row keeps what it knows of it.
 constexpr const char* values = "$1, CASE WHEN $2 = 0 THEN target ELSE $2::oid::regclass::@extschema@.cleanup_target "
                                "END, $3, $4::interval, $5, $6, "
-                               "$7::jsonb, $8, $9, $10, $11, $12::interval, $13, $14, $15, $16, $17, $18, $19";
-constexpr int next_value = 20;
+                               "$7::jsonb, $8, $9, $10, $11, $12::interval, $13, $14, $15, $16, $17, $18, $19, "
+                               "$20, $21::text[], $22, $23";
+constexpr int next_value = 24;
 
 pg::Parameters values_of(const Policy& policy)
 {
@@ -34,7 +38,11 @@ pg::Parameters values_of(const Policy& policy)
         .int8(policy.refuse_above_rows);
     parameters.value(FLOAT8OID, Float8GetDatum(policy.refuse_above_fraction.value_or(0)),
                      !policy.refuse_above_fraction.has_value());
-    return parameters.text(policy.time_zone).int4(policy.priority).boolean(policy.enabled).text(policy.description);
+    parameters.text(policy.time_zone).int4(policy.priority).boolean(policy.enabled).text(policy.description);
+    return parameters.int4(policy.keep_last)
+        .text(policy.keep_per.empty() ? pg::Cell() : pg::text_array_cell(policy.keep_per))
+        .text(policy.partitions)
+        .boolean(policy.split_families);
 }
 
 [[noreturn]] void raise_taken(const std::string& name)

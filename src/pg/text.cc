@@ -59,6 +59,28 @@ std::optional<std::string> name_argument(FunctionCallInfo fcinfo, int n)
     return std::string(NameStr(*PG_GETARG_NAME(n)));
 }
 
+std::vector<std::string> text_array(Datum array)
+{
+    Datum* elements = nullptr;
+    bool* nulls = nullptr;
+    int count = 0;
+    pg_call([&] {
+        deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+    });
+    std::vector<std::string> values;
+    for (int i = 0; i < count; ++i) {
+        if (nulls[i])
+            raise({.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED, .message = "an element of the array is NULL"});
+        values.push_back(text_of(elements[i]));
+    }
+    return values;
+}
+
+std::vector<std::string> text_array(const std::optional<std::string>& text)
+{
+    return text ? text_array(input_value(*text, TEXTARRAYOID)) : std::vector<std::string>();
+}
+
 std::string quote_identifier(std::string_view name)
 {
     const std::string terminated(name);

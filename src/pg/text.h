@@ -17,6 +17,11 @@ Datum input_value(const std::string& text, Oid type, int32 typmod = -1);
 std::optional<std::string> text_argument(FunctionCallInfo fcinfo, int n);
 std::optional<std::string> name_argument(FunctionCallInfo fcinfo, int n);
 
+// The elements of a value of type text[]; raises null_value_not_allowed when one is NULL.
+std::vector<std::string> text_array(Datum array);
+// The same of array text ("{...}"); nothing: no elements.
+std::vector<std::string> text_array(const std::optional<std::string>& text);
+
 // Quoting, the one place for it.
 std::string quote_identifier(std::string_view name);
 std::string quote_literal(std::string_view value);

@@ -22,7 +22,11 @@ CREATE TABLE cleanup_policies (
   description text,
   created_by name NOT NULL DEFAULT current_user,
   created_at timestamptz NOT NULL DEFAULT now(),
-  changed_at timestamptz NOT NULL DEFAULT now()
+  changed_at timestamptz NOT NULL DEFAULT now(),
+  keep_last int,
+  keep_per text[],
+  partitions text NOT NULL DEFAULT 'drop',
+  split_families boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE cleanup_policies IS 'Policies of pg_cleanup: which rows of a table are due, and what happens to them. An UPDATE by hand is validated like cleanup_alter_policy';
 

@@ -5,7 +5,9 @@ CREATE FUNCTION cleanup_add_policy(
   action text DEFAULT 'delete', set_values jsonb DEFAULT NULL, age_unit text DEFAULT NULL, guard text DEFAULT NULL,
   on_reference text DEFAULT 'follow', archive_to text DEFAULT NULL, archive_retain interval DEFAULT '7 days',
   batch_size int DEFAULT NULL, refuse_above_rows bigint DEFAULT NULL, refuse_above_fraction float8 DEFAULT NULL,
-  time_zone text DEFAULT NULL, priority int DEFAULT 100, enabled boolean DEFAULT true, description text DEFAULT NULL
+  time_zone text DEFAULT NULL, priority int DEFAULT 100, enabled boolean DEFAULT true, description text DEFAULT NULL,
+  keep_last int DEFAULT NULL, keep_per text[] DEFAULT NULL, partitions text DEFAULT 'drop',
+  split_families boolean DEFAULT false
 ) RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cleanup_add_policy';
 COMMENT ON FUNCTION cleanup_add_policy IS 'Declares which rows of a table are due, and what happens to them; runs nothing. Returns the policy''s id';
 
@@ -16,6 +18,8 @@ CREATE FUNCTION cleanup_alter_policy(
   on_reference text DEFAULT NULL, archive_to text DEFAULT NULL, archive_retain interval DEFAULT NULL,
   batch_size int DEFAULT NULL, refuse_above_rows bigint DEFAULT NULL, refuse_above_fraction float8 DEFAULT NULL,
   time_zone text DEFAULT NULL, priority int DEFAULT NULL, enabled boolean DEFAULT NULL, description text DEFAULT NULL,
+  keep_last int DEFAULT NULL, keep_per text[] DEFAULT NULL, partitions text DEFAULT NULL,
+  split_families boolean DEFAULT NULL,
   clear text[] DEFAULT '{}'
 ) RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cleanup_alter_policy';
 COMMENT ON FUNCTION cleanup_alter_policy IS 'Changes what is given of a policy, and sets to NULL what clear names';

@@ -2,6 +2,60 @@
 -- From 0.1.0: levels, row-level security and schedules. Statements as in the install script, in an order in which they work here; the
 -- names of 0.1.0's own objects are not touched.
 
+-- More that a policy can say. The functions that take it are made anew; whoever was granted the old ones has the new ones.
+ALTER TABLE cleanup_policies
+  ADD COLUMN keep_last int,
+  ADD COLUMN keep_per text[],
+  ADD COLUMN partitions text NOT NULL DEFAULT 'drop',
+  ADD COLUMN split_families boolean NOT NULL DEFAULT false;
+ALTER FUNCTION cleanup_add_policy RENAME TO cleanup_add_policy_0_1;
+ALTER FUNCTION cleanup_alter_policy RENAME TO cleanup_alter_policy_0_1;
+CREATE FUNCTION cleanup_add_policy(
+  policy text, target regclass,
+  age_column name DEFAULT NULL, retain interval DEFAULT NULL, condition text DEFAULT NULL,
+  action text DEFAULT 'delete', set_values jsonb DEFAULT NULL, age_unit text DEFAULT NULL, guard text DEFAULT NULL,
+  on_reference text DEFAULT 'follow', archive_to text DEFAULT NULL, archive_retain interval DEFAULT '7 days',
+  batch_size int DEFAULT NULL, refuse_above_rows bigint DEFAULT NULL, refuse_above_fraction float8 DEFAULT NULL,
+  time_zone text DEFAULT NULL, priority int DEFAULT 100, enabled boolean DEFAULT true, description text DEFAULT NULL,
+  keep_last int DEFAULT NULL, keep_per text[] DEFAULT NULL, partitions text DEFAULT 'drop',
+  split_families boolean DEFAULT false
+) RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cleanup_add_policy';
+COMMENT ON FUNCTION cleanup_add_policy IS 'Declares which rows of a table are due, and what happens to them; runs nothing. Returns the policy''s id';
+CREATE FUNCTION cleanup_alter_policy(
+  policy text, target regclass DEFAULT NULL,
+  age_column name DEFAULT NULL, retain interval DEFAULT NULL, condition text DEFAULT NULL,
+  action text DEFAULT NULL, set_values jsonb DEFAULT NULL, age_unit text DEFAULT NULL, guard text DEFAULT NULL,
+  on_reference text DEFAULT NULL, archive_to text DEFAULT NULL, archive_retain interval DEFAULT NULL,
+  batch_size int DEFAULT NULL, refuse_above_rows bigint DEFAULT NULL, refuse_above_fraction float8 DEFAULT NULL,
+  time_zone text DEFAULT NULL, priority int DEFAULT NULL, enabled boolean DEFAULT NULL, description text DEFAULT NULL,
+  keep_last int DEFAULT NULL, keep_per text[] DEFAULT NULL, partitions text DEFAULT NULL,
+  split_families boolean DEFAULT NULL,
+  clear text[] DEFAULT '{}'
+) RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cleanup_alter_policy';
+COMMENT ON FUNCTION cleanup_alter_policy IS 'Changes what is given of a policy, and sets to NULL what clear names';
+DO $$
+DECLARE
+  old record;
+  one record;
+BEGIN
+  FOR old IN SELECT p.oid, p.proacl, p.proowner, replace(p.proname, '_0_1', '') AS name FROM pg_catalog.pg_proc AS p
+             JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
+             WHERE p.proname IN ('cleanup_add_policy_0_1', 'cleanup_alter_policy_0_1')
+               AND d.refobjid = (SELECT e.oid FROM pg_catalog.pg_extension AS e WHERE e.extname = 'pg_cleanup') LOOP
+    EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION @extschema@.%I FROM PUBLIC', old.name);
+    FOR one IN SELECT a.grantee::pg_catalog.regrole AS grantee, a.is_grantable FROM pg_catalog.aclexplode(old.proacl) AS a
+               WHERE a.grantee <> 0 AND a.grantee <> old.proowner LOOP
+      EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION @extschema@.%I TO %s%s', old.name, one.grantee,
+        CASE WHEN one.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+    END LOOP;
+    IF EXISTS (SELECT FROM pg_catalog.aclexplode(old.proacl) AS a WHERE a.grantee = 0) THEN
+      EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION @extschema@.%I TO PUBLIC', old.name);
+    END IF;
+  END LOOP;
+END $$;
+DROP FUNCTION cleanup_add_policy_0_1;
+DROP FUNCTION cleanup_alter_policy_0_1;
+
 -- The audit names policies by their number. Older rows have none: only who sees every policy sees them.
 ALTER TABLE cleanup_audit ADD COLUMN policy_id bigint;
 CREATE INDEX cleanup_audit_policy_id ON cleanup_audit (policy_id);
