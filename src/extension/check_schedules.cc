@@ -64,11 +64,24 @@ void check_cron(const std::vector<Schedule>& schedules, CheckReport& report)
                                   : pg::concat("it has the jobs of ", jobs, jobs == 1 ? " schedule" : " schedules"));
 }
 
+void check_faults(const pg::Extension& extension, const std::vector<Schedule>& schedules, CheckReport& report)
+{
+    for (const Schedule& schedule : schedules) {
+        if (const std::optional<std::string> fault = fault_of(schedule))
+            report.add(CheckStatus::error, "schedules",
+                       pg::concat("the schedule of ", schedule.policy_id == 0 ? "every policy" : schedule.policy,
+                                  " is not kept: ", *fault),
+                       call_text(extension, "cleanup_unschedule", schedule.policy));
+    }
+    report.otherwise_ok("schedules", pg::concat(schedules.size(), schedules.size() == 1 ? " schedule" : " schedules"));
+}
+
 } // namespace
 
 void check_schedules(pg::Spi& spi, const pg::Extension& extension, CheckReport& report)
 {
     const std::vector<Schedule> schedules = visible_schedules(spi, extension);
+    check_faults(extension, schedules, report);
     check_launcher(schedules, report);
     check_cron(schedules, report);
 }

@@ -82,7 +82,7 @@ std::optional<Obstacle> launcher_obstacle()
 
 std::optional<Instant> next_run(const Schedule& schedule)
 {
-    if (!schedule.enabled || pg::pg_call([] { return RecoveryInProgress(); }))
+    if (!schedule.enabled || pg::pg_call([] { return RecoveryInProgress(); }) || fault_of(schedule))
         return std::nullopt;
     if (schedule.kind == ScheduleKind::cron)
         return schedules_enabled() && cron_obstacle(schedule) == std::nullopt ? next_cron_run(schedule) : std::nullopt;

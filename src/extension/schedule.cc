@@ -2,6 +2,7 @@
 
 #include "extension/settings.h"
 #include "extension/time_zone.h"
+#include "pg/subtransaction.h"
 #include "pg/transaction.h"
 
 namespace pgcleanup {
@@ -89,6 +90,9 @@ std::unique_ptr<core::Recurrence> times_of(const Schedule& schedule, const core:
 {
     if (schedule.kind == ScheduleKind::at)
         return std::make_unique<core::Daily>(schedule.at, zone);
+    if (core::check_every(schedule.every) != core::EveryCheck::ok)
+        pg::raise({.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
+                   .message = "the interval of a schedule is not between a minute and ten years"});
     return std::make_unique<core::Every>(schedule.every, schedule.anchor, zone);
 }
 
@@ -130,6 +134,17 @@ TimestampTz to_timestamp(Instant instant)
     return (instant.time_since_epoch() - epoch).count();
 }
 
+std::optional<std::string> fault_of(const Schedule& schedule)
+{
+    const std::optional<pg::PgError> error = pg::try_in_subtransaction([&] {
+        zone_named(schedule.time_zone);
+        window_of(schedule);
+        if (schedule.kind != ScheduleKind::cron)
+            ScheduleTimes{schedule};
+    });
+    return error ? std::optional<std::string>(error->fields().message) : std::nullopt;
+}
+
 core::Zone zone_named(const std::string& name)
 {
     pg_tz* const zone = find_time_zone(name);
@@ -142,7 +157,11 @@ core::Zone zone_named(const std::string& name)
 
 std::optional<core::RunWindow> window_of(const Schedule& schedule)
 {
-    return core::parse_run_window(schedule.run_window.value_or(default_run_window()));
+    std::optional<core::RunWindow> window = core::parse_run_window(schedule.run_window.value_or(default_run_window()));
+    if (schedule.run_window && !window)
+        pg::raise({.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
+                   .message = concat("the run_window of a schedule is no window: \"", *schedule.run_window, '"')});
+    return window;
 }
 
 ScheduleTimes::ScheduleTimes(const Schedule& schedule)

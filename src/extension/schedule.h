@@ -57,9 +57,13 @@ private:
     core::ScheduleState state_;
 };
 
+// Why a schedule cannot be kept as it is stored; nothing: it can. Uses a subtransaction.
+std::optional<std::string> fault_of(const Schedule& schedule);
+
 // The offsets of a time zone; raises invalid_parameter_value for an unknown one.
 core::Zone zone_named(const std::string& name);
-// Its own, or else the database's.
+// Its own, or else the database's; raises invalid_parameter_value for one that is no window, as a statement by hand may
+// have left it: it must not stand for any time.
 std::optional<core::RunWindow> window_of(const Schedule& schedule);
 
 } // namespace pgcleanup

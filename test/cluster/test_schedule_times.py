@@ -198,3 +198,18 @@ def test_a_schedule_that_cannot_be_carried_out_holds_up_no_other(server):
     (run,) = scheduled.wait_for_runs(1)
     assert run.status == "succeeded", run
     assert "cannot be carried out" in server.log()
+    (check,) = [row for row in scheduled.cleanup.rows("SELECT * FROM cleanup_check()") if row.check_name == "schedules"]
+    assert check.status == "error" and "lost" in check.detail and "No/Where" in check.detail, check
+    assert scheduled.value("SELECT count(next_run_at) = 1 FROM cleanup_stats()")
+    scheduled.sql(check.hint)
+
+
+def test_a_window_that_is_none_is_not_taken_for_any_time(server):
+    scheduled = Scheduled(server)
+    scheduled.schedule("old", at="03:00", run_window="02:00-04:00")
+    scheduled.sql("UPDATE cleanup_schedules SET run_window = 'night'")
+    (check,) = [row for row in scheduled.cleanup.rows("SELECT * FROM cleanup_check()") if row.check_name == "schedules"]
+    assert check.status == "error" and '"night"' in check.detail, check
+    assert scheduled.value("SELECT next_run_at IS NULL FROM cleanup_stats('old')")
+    scheduled.sql(check.hint)
+    assert scheduled.value("SELECT count(*) = 0 FROM cleanup_schedules")
