@@ -1,0 +1,144 @@
+"""What the family rules say of a random graph, in plain Python over the rows as they were: which rows go, which are set to NULL
+or to their default. It knows the rules and the declared constraints, nothing of how a run works.
+
+A family is an eligible row with all that CASCADE and relations take along. It goes whole or stays. It stays when anything in
+it is referenced by RESTRICT or NO ACTION from a row that stays, or when a trigger keeps anything in it; a blocker that itself
+goes is none. Of all sets of families that may go together, the greatest goes.
+"""
+
+import dataclasses
+
+from random_graphs import Graph
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What is to be expected."""
+    eligible: set = dataclasses.field(default_factory=set)  # as (table, n), as all below
+    blocked: set = dataclasses.field(default_factory=set)  # eligible, and held back by a reference
+    gone: set = dataclasses.field(default_factory=set)
+    changed: set = dataclasses.field(default_factory=set)  # rows that stay, and that SET NULL or SET DEFAULT changed
+    after: dict = dataclasses.field(default_factory=dict)  # {(table, n): row}
+
+
+class Families:
+    """The rows of one moment, and what ties them."""
+
+    def __init__(self, graph: Graph, rows, eligible, triggers=True):
+        self.graph, self.rows = graph, rows
+        self.eligible = {(graph.target, n) for n in eligible}
+        self.musts = {row: set() for row in rows}  # what goes with a row
+        self.mays = {row: set() for row in rows}  # what goes with it unless another row of the target uses it
+        self.users = {}  # of such a row: the rows of the target that match it
+        self.blockers = {row: set() for row in rows}  # what must be gone for the row to go
+        self.setters = {row: [] for row in rows}  # (row that is changed when this one goes, key)
+        self.vetoed = {row for row in rows if triggers and rows[row]["kept"]}
+        self.frozen = {row for row in rows if triggers and rows[row]["frozen"]}
+        for key in graph.keys:
+            self._follow(key)
+        for relation in graph.relations:
+            self._relate(relation)
+
+    def _follow(self, key):
+        parents = {}
+        for row in self._rows_of(key.parent, key.parent_part):
+            parents[tuple(self.rows[row][column] for column in key.parent_columns)] = row
+        for child in self._rows_of(key.child, key.child_part):
+            values = tuple(self.rows[child][column] for column in key.columns)
+            if None in values or values not in parents:
+                continue
+            parent = parents[values]
+            if key.action == "CASCADE":
+                self.musts[parent].add(child)
+            elif key.blocks:
+                self.blockers[parent].add(child)
+            else:
+                self.setters[parent].append((child, key))
+
+    def _relate(self, relation):
+        graph = self.graph
+        for root in self._rows_of(graph.target, graph.part):
+            for other in self._rows_of(relation.related, None):
+                if all(self.rows[root][column] is not None and self.rows[root][column] == self.rows[other][name]
+                       for column, name in relation.on_columns.items()):
+                    if relation.unless_referenced:
+                        self.mays[root].add(other)
+                        self.users.setdefault(other, set()).add(root)
+                    else:
+                        self.musts[root].add(other)
+
+    def _rows_of(self, table, part):
+        numbers = set(self.graph.tables[table].rows_in(part))
+        return [row for row in self.rows if row[0] == table and row[1] in numbers]
+
+    def going(self):
+        """The greatest set of rows that may go: whatever cannot go is taken out until nothing is left to take out."""
+        roots, kept_back = set(self.eligible), set()
+        while True:
+            going = self.closure(roots, kept_back)
+            bad = self._tied_to({row for row in going if self._stays(row, going)}, going)
+            # What is used elsewhere, or cannot go, stays; the row that would have taken it along may go all the same.
+            kept_back_now = {row for row in self.users if row in going and (row in bad or self.users[row] - going)} - kept_back
+            if not kept_back_now and not roots & bad:
+                return going
+            if kept_back_now:
+                kept_back |= kept_back_now
+            else:
+                roots -= bad
+
+    def closure(self, roots, kept_back):
+        """The roots and all that goes along."""
+        found, waiting = set(roots), list(roots)
+        while waiting:
+            row = waiting.pop()
+            for other in self.musts[row] | (self.mays[row] - kept_back):
+                if other not in found:
+                    found.add(other)
+                    waiting.append(other)
+        return found
+
+    def _stays(self, row, going):
+        return (row in self.vetoed or self.blockers[row] - going
+                or any(child in self.frozen and child not in going for child, _ in self.setters[row]))
+
+    def _tied_to(self, bad, going):
+        """The rows that cannot go because something that must go with them cannot."""
+        bad = set(bad)
+        while more := {row for row in going - bad if self.musts[row] & bad}:
+            bad |= more
+        return bad
+
+
+def expected(graph, rows, eligible, triggers=True, repeat=True):
+    """What a run leads to. Rows that were freed by what went (a key was set to NULL) go in the same run."""
+    outcome = Outcome(eligible={(graph.target, n) for n in eligible})
+    families = Families(graph, rows, eligible, triggers)
+    going = families.going()
+    outcome.blocked = outcome.eligible - going
+    rows = {row: dict(values) for row, values in rows.items()}
+    while going:
+        apply(graph, families, rows, going, outcome)
+        families = Families(graph, rows, {n for n in eligible if (graph.target, n) in rows}, triggers)
+        going = families.going() if repeat else set()
+    outcome.after = rows
+    return outcome
+
+
+def apply(graph, families, rows, going, outcome):
+    """Carries out on `rows` what goes, and what that sets and counts."""
+    for row in going:
+        for child, key in families.setters[row]:
+            if child not in going:
+                defaults = graph.tables[key.child].defaults
+                rows[child] |= {column: defaults[column] if key.action == "SET DEFAULT" else None for column in key.set_columns}
+                outcome.changed.add(child)
+    for key in graph.counters:
+        parents = {rows[row][key.parent_columns[0]]: row for row in rows if row[0] == key.parent}
+        for row in going:
+            parent = parents.get(rows[row][key.columns[0]]) if row[0] == key.child else None
+            if parent is not None and rows[row][key.columns[0]] is not None:
+                rows[parent]["children"] -= 1
+    for row in going:
+        del rows[row]
+    outcome.gone |= going
+    outcome.changed -= going
