@@ -137,4 +137,13 @@ std::string difference(const std::string& before, const std::string& now)
     return "";
 }
 
+bool is_part_of(const std::string& part, const std::string& whole)
+{
+    const Lines lines = split(whole);
+    return std::ranges::all_of(split(part), [&](const auto& line) {
+        const auto found = lines.find(line.first);
+        return found != lines.end() && found->second == line.second;
+    });
+}
+
 } // namespace pgcleanup

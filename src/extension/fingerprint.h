@@ -14,4 +14,7 @@ std::string describe_uses(const ExpressionUses& uses);
 // kind".
 std::string difference(const std::string& before, const std::string& now);
 
+// Whether each line of `part` stands, as it is, in `whole`.
+bool is_part_of(const std::string& part, const std::string& whole);
+
 } // namespace pgcleanup

@@ -46,7 +46,9 @@ inline constexpr std::string_view policy_revision_expression =
     "p.set_values, "
     "p.age_unit, p.guard, p.on_reference, p.archive_to, p.archive_retain, p.batch_size, p.refuse_above_rows, "
     "p.refuse_above_fraction, p.time_zone, p.priority, p.enabled, p.keep_last, p.keep_per, p.partitions, "
-    "p.split_families)::text, 0)::text";
+    "p.split_families, (SELECT string_agg(ROW((r.related::regclass)::oid, r.on_columns, r.unless_referenced)::text, "
+    "',' "
+    "ORDER BY r.relation_id) FROM @extschema@.cleanup_relations r WHERE r.policy_id = p.policy_id))::text, 0)::text";
 
 // All of these read as the extension's owner; `spi` must be open.
 std::optional<Policy> find_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name);

@@ -2,6 +2,8 @@
 #include "extension/policy_access.h"
 #include "extension/policy_rules.h"
 #include "extension/policy_write.h"
+#include "extension/relation_exchange.h"
+#include "extension/relation_write.h"
 #include "extension/target.h"
 #include "pg/text.h"
 
@@ -19,10 +21,14 @@ using pg::concat;
 // --- export
 // ------------------------------------------------------------------------------------------------------------
 
-constexpr const char* export_query =
-    "SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(p) - '{policy_id,created_by,created_at,changed_at}'::text[]) "
-    "ORDER BY p.policy COLLATE \"C\"), '[]')::text FROM @extschema@.cleanup_policies p WHERE p.policy_id = ANY "
-    "($1::bigint[])";
+std::string export_query()
+{
+    return concat("SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(p) - "
+                  "'{policy_id,created_by,created_at,changed_at}'::text[]) || ",
+                  exported_relations_expression,
+                  " ORDER BY p.policy COLLATE \"C\"), '[]')::text FROM @extschema@.cleanup_policies p "
+                  "WHERE p.policy_id = ANY ($1::bigint[])");
+}
 
 std::string managed_ids(pg::Spi& spi, const pg::Extension& extension)
 {
@@ -41,7 +47,7 @@ std::string export_policies()
     pg::Spi spi;
     const std::string ids = managed_ids(spi, extension);
     const pg::AsExtensionOwner as_owner(extension);
-    return pg::to_text(spi.run(pg::in_extension_schema(export_query, extension), pg::Parameters().text(ids))[0][0]);
+    return pg::to_text(spi.run(pg::in_extension_schema(export_query(), extension), pg::Parameters().text(ids))[0][0]);
 }
 
 // --- import
@@ -51,12 +57,12 @@ constexpr const char* members =
     "policy text, target text, age_column name, retain interval, condition text, action text, set_values jsonb, "
     "age_unit text, guard text, on_reference text, archive_to text, archive_retain interval, batch_size int, "
     "refuse_above_rows bigint, refuse_above_fraction float8, time_zone text, priority int, enabled boolean, "
-    "description text, keep_last int, keep_per text[], partitions text, split_families boolean";
+    "description text, keep_last int, keep_per text[], partitions text, split_families boolean, relations jsonb";
 constexpr const char* member_names =
     "{policy,target,age_column,retain,condition,action,set_values,age_unit,guard,on_reference,archive_to,archive_"
     "retain,"
     "batch_size,refuse_above_rows,refuse_above_fraction,time_zone,priority,enabled,description,keep_last,"
-    "keep_per,partitions,split_families}";
+    "keep_per,partitions,split_families,relations}";
 
 [[noreturn]] void raise_not_an_export(std::string detail)
 {
@@ -87,13 +93,14 @@ pg::Rows read_members(pg::Spi& spi, const pg::Extension& extension, const std::s
     const pg::AsExtensionOwner as_owner(extension);
     check_shape(spi, policies);
     return spi.run(
-        concat("SELECT policy, target, age_column, retain::text, condition, coalesce(action, 'delete'), "
-               "set_values::text, age_unit, guard, coalesce(on_reference, 'follow'), archive_to, "
-               "coalesce(archive_retain, '7 days')::text, batch_size, refuse_above_rows, refuse_above_fraction, "
-               "time_zone, coalesce(priority, 100), coalesce(enabled, true), description, "
-               "keep_last, keep_per::text, coalesce(partitions, 'drop'), coalesce(split_families, false) "
-               "FROM jsonb_to_recordset($1::jsonb) x (",
-               members, ")"),
+        concat(
+            "SELECT policy, target, age_column, retain::text, condition, coalesce(action, 'delete'), "
+            "set_values::text, age_unit, guard, coalesce(on_reference, 'follow'), archive_to, "
+            "coalesce(archive_retain, '7 days')::text, batch_size, refuse_above_rows, refuse_above_fraction, "
+            "time_zone, coalesce(priority, 100), coalesce(enabled, true), description, "
+            "keep_last, keep_per::text, coalesce(partitions, 'drop'), coalesce(split_families, false), relations::text "
+            "FROM jsonb_to_recordset($1::jsonb) x (",
+            members, ")"),
         pg::Parameters().text(policies));
 }
 
@@ -157,7 +164,8 @@ void bind_target(Policy& policy)
     policy.target_name = pg::relation_name(relation);
 }
 
-void import_one(pg::Spi& spi, const pg::Extension& extension, Policy policy, bool replace)
+// `relations`: JSON text of the member, if there is one.
+void import_one(pg::Spi& spi, const pg::Extension& extension, Policy policy, const pg::Cell& relations, bool replace)
 {
     bind_target(policy);
     check_whole_declaration(policy);
@@ -168,6 +176,7 @@ void import_one(pg::Spi& spi, const pg::Extension& extension, Policy policy, boo
                    .hint = "With replace => true it is replaced by the imported one."});
     if (exists)
         policy.id = lock_policy_for(spi, extension, policy.name, Right::own).id;
+    remove_relations(spi, extension, policy); // what they said must not be in the way of what the import says
     check_target_ownership(policy.target, pg::current_identity().user);
     TextOrigins origins;
     origins.condition = origins.guard = TextOrigin::unknown;
@@ -175,7 +184,9 @@ void import_one(pg::Spi& spi, const pg::Extension& extension, Policy policy, boo
     if (exists)
         update_policy(spi, extension, policy, bound_to);
     else
-        insert_policy(spi, extension, policy, bound_to);
+        policy.id = insert_policy(spi, extension, policy, bound_to);
+    for (const DeclaredRelation& relation : relations_to_import(relations))
+        insert_relation(spi, extension, policy, relation);
 }
 
 std::int32_t import_policies(FunctionCallInfo fcinfo)
@@ -189,7 +200,7 @@ std::int32_t import_policies(FunctionCallInfo fcinfo)
     pg::Spi spi;
     std::int32_t imported = 0;
     for (const auto& cells : read_members(spi, extension, policies)) {
-        import_one(spi, extension, to_policy(cells, time_zone), replace);
+        import_one(spi, extension, to_policy(cells, time_zone), cells.back(), replace);
         ++imported;
     }
     return imported;

@@ -5,6 +5,7 @@
 #include "extension/expression.h"
 #include "extension/owner_rights.h"
 #include "extension/policy_state.h"
+#include "extension/relation_rules.h"
 #include "extension/target.h"
 #include "extension/time_zone.h"
 #include "pg/text.h"
@@ -181,6 +182,7 @@ std::string check_and_bind(Policy& policy, const TextOrigins& origins)
         if (policy.guard)
             policy.guard = canonical_guard_of(policy, origins.guard);
     }
+    check_relations(policy);
     return fingerprint(policy);
 }
 

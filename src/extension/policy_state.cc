@@ -7,6 +7,8 @@
 #include "extension/owner_rights.h"
 #include "extension/policy_rules.h"
 #include "extension/policy_write.h"
+#include "extension/relation_columns.h"
+#include "extension/relation_rules.h"
 #include "extension/target.h"
 #include "extension/time_zone.h"
 #include "pg/memory.h"
@@ -32,6 +34,21 @@ void add_age_column(const Policy& policy, ExpressionUses& uses)
     });
 }
 
+void add_relation(const Policy& policy, const DeclaredRelation& relation, ExpressionUses& uses)
+{
+    const std::vector<ColumnPair> pairs = column_pairs(relation, policy.target);
+    const Oid target = policy.target;
+    const Oid related = relation.related;
+    for (const ColumnPair& pair : pairs) {
+        pg::pg_call([&] {
+            uses.relations = list_append_unique_oid(uses.relations, related);
+            uses.column_relations = lappend_oid(lappend_oid(uses.column_relations, target), related);
+            uses.column_numbers = lappend_int(lappend_int(uses.column_numbers, pair.target), pair.related);
+            uses.operators = lappend_oid(uses.operators, pair.equality);
+        });
+    }
+}
+
 ExpressionUses uses_of(const Policy& policy)
 {
     ExpressionUses uses{};
@@ -42,6 +59,8 @@ ExpressionUses uses_of(const Policy& policy)
         add_uses(read_canonical_condition(policy.target, *policy.condition), policy.target, uses);
     if (policy.guard)
         add_uses(read_canonical_guard(*policy.guard), InvalidOid, uses);
+    for (const DeclaredRelation& relation : relations_of(policy))
+        add_relation(policy, relation, uses);
     return uses;
 }
 
@@ -52,6 +71,7 @@ void check_now(const Policy& policy)
     check_target(policy.target);
     check_declaration(policy);
     find_time_zone(policy.time_zone);
+    check_relations(policy);
     const std::string now = fingerprint(policy);
     if (policy.fingerprint && *policy.fingerprint != now)
         pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -86,6 +106,8 @@ PolicyState policy_state(const Policy& policy, bool ignore_enabled)
         return {PolicyCondition::disabled, "it is disabled"};
     if (!OidIsValid(policy.target))
         return {PolicyCondition::unbound, concat("its target ", policy.target_name, " is not there")};
+    if (const std::optional<std::string> missing = missing_related_table(policy))
+        return {PolicyCondition::unbound, *missing};
     const std::optional<pg::PgError> error = pg::try_in_subtransaction([&] { check_now(policy); });
     if (error)
         return {PolicyCondition::broken, reason_of(*error)};
@@ -111,6 +133,11 @@ void store_binding(pg::Spi& spi, const pg::Extension& extension, const Policy& p
                                         "$1::oid::regclass::@extschema@.cleanup_target WHERE policy_id = $2",
                                         extension),
                 pg::Parameters().oid(policy.target).int8(policy.id));
+        spi.run(pg::in_extension_schema("UPDATE @extschema@.cleanup_relations SET related = "
+                                        "related::regclass::@extschema@.cleanup_target WHERE policy_id = $1 "
+                                        "AND NOT @extschema@.cleanup_target_is_bound(related)",
+                                        extension),
+                pg::Parameters().int8(policy.id));
     }
     AuditRecord record;
     record.event = "policy_bound";

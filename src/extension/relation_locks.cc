@@ -1,7 +1,7 @@
 #include "extension/relation_locks.h"
 
 #include "extension/leaf_statements.h"
-#include "extension/references.h"
+#include "extension/relation.h"
 
 namespace pgcleanup {
 
@@ -34,6 +34,22 @@ std::optional<Oid> RelationLocks::take(std::span<const Oid> relations)
     return std::nullopt;
 }
 
+namespace {
+
+void add_related(Oid related, std::vector<Oid>& relations)
+{
+    if (!OidIsValid(related))
+        return; // the run will say so
+    relations.push_back(related);
+    for (const Oid leaf : leaf_tables(related)) {
+        relations.push_back(leaf);
+        for (const Oid dependent : dependents_of(leaf))
+            relations.push_back(dependent);
+    }
+}
+
+} // namespace
+
 std::vector<Oid> touched_relations(const Policy& policy)
 {
     std::vector<Oid> relations{policy.target};
@@ -42,6 +58,8 @@ std::vector<Oid> touched_relations(const Policy& policy)
         for (const Oid dependent : dependents_of(leaf))
             relations.push_back(dependent);
     }
+    for (const DeclaredRelation& relation : relations_of(policy))
+        add_related(relation.related, relations);
     std::sort(relations.begin(), relations.end());
     relations.erase(std::unique(relations.begin(), relations.end()), relations.end());
     return relations;

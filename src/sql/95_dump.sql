@@ -11,3 +11,5 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.cleanup_grants',
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('@extschema@.cleanup_grants', 'grant_id'), '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.cleanup_schedules', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('@extschema@.cleanup_schedules', 'schedule_id'), '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.cleanup_relations', '');
+SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('@extschema@.cleanup_relations', 'relation_id'), '');

@@ -178,3 +178,64 @@ def test_another_number_of_the_table_is_another_table(original):
     assert original.value("SELECT target::regclass IS NULL FROM cleanup_policies WHERE policy = 'short'")
     original.sql("SELECT cleanup_alter_policy('short', target => 'short')")
     assert states(original)["short"] == "ready"
+
+
+RELATIONS = """
+SELECT cleanup_add_relation('events', '"My App".held', '{"id": "event_id"}', unless_referenced => false);
+SELECT cleanup_add_relation('events', 'plain', '{"id": "id"}');
+"""
+DECLARED_RELATIONS = """SELECT policy, related::text, on_columns, unless_referenced, r.created_by, r.created_at
+  FROM cleanup_relations r JOIN cleanup_policies USING (policy_id) ORDER BY relation_id"""
+DUMP_BOTH = ["--data-only", "-t", "cleanup_policies", "-t", "cleanup_relations", "-e", "pg_cleanup"]
+
+
+@pytest.fixture
+def related(original):
+    original.sql(RELATIONS)
+    return original
+
+
+@pytest.mark.parametrize("how", [[], ["--inserts"]], ids=["copy", "inserts"])
+def test_relations(related, databases, how):
+    copy = databases()
+    restore(copy, dump(related, *how))
+    assert len(copy.rows(DECLARED_RELATIONS)) == 2 and copy.rows(DECLARED_RELATIONS) == related.rows(DECLARED_RELATIONS)
+    assert states(copy) == ALL_READY
+    audited = "SELECT event, count(*) FROM cleanup_audit GROUP BY event ORDER BY event"
+    assert copy.rows(audited) == related.rows(audited)
+    # They are bound, not only named: what is swapped is noticed. And numbers go on.
+    copy.sql("ALTER TABLE plain RENAME id TO was_id; ALTER TABLE plain RENAME at TO id")
+    assert states(copy)["events"] == "broken"
+    copy.sql("SELECT cleanup_drop_relation('events', 'plain')")
+    assert states(copy)["events"] == "ready"
+    assert copy.value("SELECT cleanup_add_relation('events', 'plain', '{\"id\": \"was_id\"}')") == 3
+
+
+def test_relations_before_their_tables(related, databases):
+    copy = databases(extension=True)
+    restore(copy, dump(related, *DUMP_BOTH))
+    assert states(copy)["events"] == "unbound"
+    assert copy.rows(DECLARED_RELATIONS) == related.rows(DECLARED_RELATIONS)
+    copy.sql(TABLES.replace("CREATE TABLE plain (id int, at bigint);", ""))
+    assert states(copy)["events"] == "unbound", "the target is there, a related table is not"
+    again = databases(extension=True)
+    restore(again, dump(copy, *DUMP_BOTH))
+    assert again.rows(DECLARED_RELATIONS) == related.rows(DECLARED_RELATIONS)
+    copy.sql("CREATE TABLE plain (id int, at bigint)")
+    assert states(copy) == ALL_READY
+    # Bound by the first run.
+    copy.run("events")
+    assert copy.value("SELECT bool_and(cleanup_target_is_bound(related)) FROM cleanup_relations")
+    assert states(copy) == ALL_READY
+    copy.sql("ALTER TABLE plain RENAME id TO was_id; ALTER TABLE plain RENAME at TO id")
+    assert states(copy)["events"] == "broken"
+
+
+def test_relations_after_their_tables(related, databases):
+    copy = databases(extension=True)
+    copy.sql(TABLES.replace("held (event_id int)", "held (event_id text)"))
+    restore(copy, dump(related, *DUMP_BOTH))
+    assert copy.rows(DECLARED_RELATIONS) == related.rows(DECLARED_RELATIONS)
+    assert states(copy)["events"] == "broken"
+    copy.sql('ALTER TABLE "My App".held ALTER event_id TYPE int USING NULL')
+    assert states(copy) == ALL_READY

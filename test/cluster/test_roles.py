@@ -20,7 +20,7 @@ ROLES = {"nobody": None, "viewer": "viewer", "operator": "operator", "owner": "o
 DENIED = {"42501", "42704"}  # not permitted; and a policy or run that he may not see does not exist for him
 
 INTERNAL = ["cleanup_target_in", "cleanup_target_out", "cleanup_policy_check", "cleanup_policy_changed", "cleanup_audit_guard",
-            "cleanup_grant_bind", "cleanup_schedules_changed"]
+            "cleanup_grant_bind", "cleanup_schedules_changed", "cleanup_relation_check", "cleanup_relation_changed"]
 
 
 def of_policy(statement, finds=True, **more):
@@ -60,6 +60,8 @@ FUNCTIONS = {
         "SELECT FROM jsonb_array_elements(cleanup_export_policies()) e WHERE e->>'policy' = '{policy}'"),
     "cleanup_import_policies": of_policy("""SELECT cleanup_import_policies('[{{"policy": "{policy}", "target": "{table}",
         "age_column": "at", "retain": "30 days"}}]', true)"""),
+    "cleanup_add_relation": of_policy("""SELECT cleanup_add_relation('{policy}', '{table}', '{{"id": "parent"}}')"""),
+    "cleanup_drop_relation": of_policy("SELECT cleanup_drop_relation('{policy}', '{table}')"),
     "cleanup_schedule": {
         "cleanup_schedule": of_policy("SELECT cleanup_schedule('{policy}', at => '03:00')"),
         "cleanup_schedule, every policy": once("SELECT cleanup_schedule('*', at => '03:00')"),
@@ -81,6 +83,7 @@ FUNCTIONS = {
 
 TABLES = {
     "cleanup_policies": of_policy("SELECT FROM cleanup_policies WHERE policy = '{policy}' AND target::regclass = '{table}'::regclass"),
+    "cleanup_relations": of_policy("SELECT FROM cleanup_relations WHERE policy_id = {id}"),
     "cleanup_bindings": of_policy("SELECT FROM cleanup_bindings WHERE policy_id = {id}"),
     "cleanup_runs": of_policy("SELECT FROM cleanup_runs WHERE run_id = {run}"),
     "cleanup_run_targets": of_policy("SELECT FROM cleanup_run_targets WHERE run_id = {run}"),
@@ -103,6 +106,12 @@ WRITES = {
         "UPDATE, options": of_policy("UPDATE cleanup_policies SET enabled = false WHERE policy = '{policy}' RETURNING 1"),
         "UPDATE, what it means": of_policy("UPDATE cleanup_policies SET condition = 'id > 0' WHERE policy = '{policy}' RETURNING 1"),
         "DELETE": of_policy("DELETE FROM cleanup_policies WHERE policy = '{policy}' RETURNING 1"),
+    },
+    "cleanup_relations": {
+        "INSERT": of_policy("""INSERT INTO cleanup_relations (policy_id, related, on_columns)
+            VALUES ({id}, '{table}'::regclass, '{{"id": "parent"}}')""", finds=False),
+        "UPDATE": of_policy("UPDATE cleanup_relations SET unless_referenced = false WHERE policy_id = {id} RETURNING 1"),
+        "DELETE": of_policy("DELETE FROM cleanup_relations WHERE policy_id = {id} RETURNING 1"),
     },
 }
 
@@ -133,8 +142,9 @@ class World:
     def add(self, policy, owner):
         """With what it leaves in every table. Its runs are skipped, so that there is something to say in cleanup_check."""
         table = "t_" + policy.replace(" ", "_")
-        self.admin.sql(f"CREATE TABLE {table} (id int, at timestamptz); ALTER TABLE {table} OWNER TO {owner}")
+        self.admin.sql(f"CREATE TABLE {table} (id int, parent int, parent2 int, at timestamptz); ALTER TABLE {table} OWNER TO {owner}")
         policy_id = self.admin.add_policy(policy, table, "at", "30 days", guard="false")
+        self.admin.sql("""SELECT cleanup_add_relation(%s, %s, '{"id": "parent2"}')""", [policy, table])
         self.admin.sql("SELECT cleanup_schedule(%s, every => '1 day')", [policy])
         run_id = self.admin.value("INSERT INTO cleanup_runs (trigger, requested_by, started_at, finished_at, status)"
                                   " VALUES ('manual', 'postgres', now(), now(), 'skipped') RETURNING run_id")
