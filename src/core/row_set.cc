@@ -1,0 +1,48 @@
+#include "core/row_set.h"
+
+namespace pgcleanup::core {
+
+std::size_t hash_of(const RowPlace& row)
+{
+    // The finalizer of splitmix64: neighbours end up far from each other.
+    std::uint64_t mixed =
+        (static_cast<std::uint64_t>(row.table) << 32U) ^ (static_cast<std::uint64_t>(row.block) << 11U) ^ row.offset;
+    mixed = (mixed ^ (mixed >> 30U)) * 0xbf58476d1ce4e5b9U;
+    mixed = (mixed ^ (mixed >> 27U)) * 0x94d049bb133111ebU;
+    return mixed ^ (mixed >> 31U);
+}
+
+RowSet::Bit RowSet::bit_of(const RowPlace& row)
+{
+    const auto part = static_cast<std::uint16_t>(row.offset / rows_of_part);
+    const unsigned within = row.offset % rows_of_part;
+    return {{row.table, row.block, part}, within / 64, std::uint64_t{1} << (within % 64)};
+}
+
+bool RowSet::add(const RowPlace& row)
+{
+    const Bit bit = bit_of(row);
+    std::uint64_t& word = parts_[bit.part].at(bit.word);
+    if ((word & bit.mask) != 0) {
+        return false;
+    }
+    word |= bit.mask;
+    ++counts_[row.table];
+    ++size_;
+    return true;
+}
+
+bool RowSet::contains(const RowPlace& row) const
+{
+    const Bit bit = bit_of(row);
+    const auto found = parts_.find(bit.part);
+    return found != parts_.end() && (found->second.at(bit.word) & bit.mask) != 0;
+}
+
+std::size_t RowSet::count(std::uint32_t table) const
+{
+    const auto found = counts_.find(table);
+    return found == counts_.end() ? 0 : found->second;
+}
+
+} // namespace pgcleanup::core
