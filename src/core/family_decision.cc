@@ -1,6 +1,7 @@
 // Which rows of a family graph go: begins with all that roots reach, and takes away what cannot, until nothing changes.
 #include "core/family_graph.h"
 
+#include <algorithm>
 #include <span>
 
 namespace pgcleanup::core {
@@ -150,6 +151,8 @@ private:
     {
         if (nodes_[node].is_locked) {
             tasks_.push_back({node, {Fate::locked, nodes_[node].row.table}, true});
+        } else if (nodes_[node].is_refused) {
+            tasks_.push_back({node, {Fate::refused, nodes_[node].row.table}, true});
         } else if (nodes_[node].is_blocked) {
             tasks_.push_back({node, {Fate::blocked, nodes_[node].blocked_by}, true});
         }
@@ -292,6 +295,35 @@ private:
 std::vector<Verdict> FamilyGraph::decide() const
 {
     return FamilyDecision(*this).decide();
+}
+
+std::size_t FamilyGraph::largest_family(const std::vector<Verdict>& verdicts) const
+{
+    constexpr std::size_t looks_at_each_row = 20;
+    const Neighbours must(must_, size(), from_of, to_of);
+    const Neighbours may(may_, size(), from_of, to_of);
+    std::vector<Node> seen(size()); // the root, and one, by which a node was counted last
+    std::size_t looks_left = looks_at_each_row * size();
+    std::size_t largest = 0;
+    for (Node root = 0; root < size() && looks_left > 0; ++root) {
+        if (!nodes_[root].is_root || verdicts[root].fate != Fate::goes) {
+            continue;
+        }
+        std::vector<Node> family{root};
+        seen[root] = root + 1;
+        const auto add = [&](Node node) {
+            if (verdicts[node].fate == Fate::goes && seen[node] != root + 1) {
+                seen[node] = root + 1;
+                family.push_back(node);
+            }
+        };
+        for (std::size_t n = 0; n < family.size() && looks_left > 0; ++n, --looks_left) {
+            std::ranges::for_each(must.of(family[n]), add);
+            std::ranges::for_each(may.of(family[n]), add);
+        }
+        largest = std::max(largest, family.size());
+    }
+    return largest;
 }
 
 } // namespace pgcleanup::core

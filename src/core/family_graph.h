@@ -24,6 +24,7 @@ public:
         goes,
         blocked, // a row that stays references it, or one that it must take along
         locked,  // it, a row that it must take along, or a row that blocks it, is another session's at the moment
+        refused, // a trigger keeps it, or a row that it must take along
         not_due, // nothing takes it along
     };
     struct Verdict {
@@ -43,6 +44,8 @@ public:
     [[nodiscard]] bool is_root(Node node) const { return nodes_.at(node).is_root; }
     // It may not go: another session has it, or has changed it.
     void set_locked(Node node) { nodes_.at(node).is_locked = true; }
+    // It may not go: a trigger was seen to keep it.
+    void set_refused(Node node) { nodes_.at(node).is_refused = true; }
     // A row of `table` that is not in the graph, and stays, references it in a way that blocks.
     void set_blocked(Node node, std::uint32_t table);
     // A row that is not in the graph, and stays, still needs it: no add_may() is a reason for it to go.
@@ -59,6 +62,9 @@ public:
 
     // One verdict for each node.
     [[nodiscard]] std::vector<Verdict> decide() const;
+    // The rows of the largest family that goes: a root with all that it takes along. A lower bound, where looking at
+    // every root would cost too much.
+    [[nodiscard]] std::size_t largest_family(const std::vector<Verdict>& verdicts) const;
 
 private:
     friend class FamilyDecision;
@@ -70,6 +76,7 @@ private:
         RowPlace row;
         bool is_root = false;
         bool is_locked = false;
+        bool is_refused = false;
         bool is_needed = false;
         bool is_blocked = false;
         std::uint32_t blocked_by = 0;

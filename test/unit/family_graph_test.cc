@@ -180,6 +180,31 @@ TEST(FamilyGraph, ASharedRowDoesNotTakeItsOwnUsersAlong)
     EXPECT_EQ(rows.going(), (List{0}));
 }
 
+TEST(FamilyGraph, ARowThatATriggerKeepsKeepsItsFamily)
+{
+    Rows rows(30);
+    rows.roots({0, 1, 2}).graph.add_must(0, 10);
+    rows.graph.add_may(1, 20);
+    rows.graph.set_refused(10);
+    rows.graph.set_refused(20);
+    EXPECT_EQ(rows.going(), (List{1, 2}));
+    EXPECT_EQ(rows.graph.decide()[0], (FamilyGraph::Verdict{Fate::refused, 1}));
+}
+
+TEST(FamilyGraph, TheLargestFamilyOfThoseThatGo)
+{
+    Rows rows(30);
+    rows.roots({0, 1, 2}).graph.add_must(0, 10);
+    rows.graph.add_must(1, 10);
+    rows.graph.add_must(1, 11);
+    rows.graph.add_must(2, 12);
+    rows.graph.add_must(2, 13);
+    rows.graph.add_must(2, 14);
+    rows.graph.set_blocked(14, 9);
+    EXPECT_EQ(rows.graph.largest_family(rows.graph.decide()), 3U);
+    EXPECT_EQ(FamilyGraph().largest_family({}), 0U);
+}
+
 TEST(FamilyGraph, LongChainsAreCheap)
 {
     constexpr Node length = 50'000;
