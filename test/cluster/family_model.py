@@ -109,36 +109,45 @@ class Families:
         return bad
 
 
-def expected(graph, rows, eligible, triggers=True, repeat=True):
-    """What a run leads to. Rows that were freed by what went (a key was set to NULL) go in the same run."""
-    outcome = Outcome(eligible={(graph.target, n) for n in eligible})
+def expected(graph, rows, eligible, triggers=True):
+    """What a run leads to. triggers: whether they keep what they keep, which no dry run knows."""
+    outcome = Outcome(eligible={(graph.target, n) for n in eligible}, after={row: dict(values) for row, values in rows.items()})
     families = Families(graph, rows, eligible, triggers)
-    going = families.going()
-    outcome.blocked = outcome.eligible - going
-    rows = {row: dict(values) for row, values in rows.items()}
-    while going:
-        apply(graph, families, rows, going, outcome)
-        families = Families(graph, rows, {n for n in eligible if (graph.target, n) in rows}, triggers)
-        going = families.going() if repeat else set()
-    outcome.after = rows
+    outcome.gone = families.going()
+    outcome.blocked = outcome.eligible - outcome.gone
+    carry_out(graph, families, outcome)
     return outcome
 
 
-def apply(graph, families, rows, going, outcome):
-    """Carries out on `rows` what goes, and what that sets and counts."""
-    for row in going:
+def expected_of_skip(graph, rows, eligible):
+    """on_reference 'skip': nothing goes that anything references, but for a row that references itself."""
+    outcome = Outcome(eligible={(graph.target, n) for n in eligible}, after={row: dict(values) for row, values in rows.items()})
+    while True:
+        families = Families(graph, outcome.after, {n for table, n in outcome.eligible - outcome.gone})
+        free = {row for row in families.eligible - families.vetoed
+                if not (families.musts[row] | families.blockers[row] | {child for child, _ in families.setters[row]}) - {row}}
+        if not free:
+            outcome.blocked = outcome.eligible - outcome.gone
+            return outcome
+        before, outcome.gone = outcome.gone, free
+        carry_out(graph, families, outcome)
+        outcome.gone |= before
+
+
+def carry_out(graph, families, outcome):
+    """Takes what is gone out of outcome.after, and does there what that sets and counts."""
+    rows = outcome.after
+    for row in outcome.gone:
         for child, key in families.setters[row]:
-            if child not in going:
+            if child not in outcome.gone:
                 defaults = graph.tables[key.child].defaults
                 rows[child] |= {column: defaults[column] if key.action == "SET DEFAULT" else None for column in key.set_columns}
                 outcome.changed.add(child)
     for key in graph.counters:
         parents = {rows[row][key.parent_columns[0]]: row for row in rows if row[0] == key.parent}
-        for row in going:
-            parent = parents.get(rows[row][key.columns[0]]) if row[0] == key.child else None
-            if parent is not None and rows[row][key.columns[0]] is not None:
-                rows[parent]["children"] -= 1
-    for row in going:
+        for row in outcome.gone:
+            value = rows[row][key.columns[0]] if row[0] == key.child else None
+            if value is not None and value in parents:
+                rows[parents[value]]["children"] -= 1
+    for row in outcome.gone:
         del rows[row]
-    outcome.gone |= going
-    outcome.changed -= going

@@ -11,7 +11,7 @@ import random
 import psycopg2
 import pytest
 
-from family_model import Families, expected
+from family_model import Families, expected, expected_of_skip
 from pgserver import SOAK
 from random_graphs import Graph
 from surface import Cleanup
@@ -106,7 +106,7 @@ def check_model(cleanup, graph):
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         rows, eligible = graph.contents(cursor), graph.eligible(cursor)
-        once = expected(graph, rows, eligible, repeat=False)
+        once = expected(graph, rows, eligible)
         cursor.execute("SAVEPOINT start")
         check(delete(cursor, graph, once.gone), graph, rows, "does not go: ", sorted(once.gone))
         wrong = differences(graph.contents(cursor), once.after) + dangling(cursor, graph)
@@ -174,3 +174,69 @@ def test_model_says_what_postgresql_does(cleanup, seed):
         tried, singles = tried + more_tried, singles + more_singles
     if "PG_CLEANUP_GRAPH" not in os.environ:
         assert tried > MODEL_GRAPHS / 2 and singles > MODEL_GRAPHS / 2, (tried, singles)
+
+
+# -- runs, against the model ------------------------------------------------------------------------------------------------
+
+
+def check_run(cleanup, graph, chance):
+    """Dry run and run do what the model says; a second run finds nothing left to do."""
+    policy = {"batch_size": chance.choice([None, None, 1, 2, 5, 1000]), "on_reference": chance.choice(["follow"] * 5 + ["skip"])}
+    if policy["on_reference"] == "skip":
+        graph.relations = []
+    graph.add_policy(cleanup, "p", **policy)
+    with cleanup.connection.cursor() as cursor:
+        rows, eligible = graph.contents(cursor), graph.eligible(cursor)
+        if policy["on_reference"] == "skip":
+            want, seen = expected_of_skip(graph, rows, eligible), None
+        else:
+            want, seen = expected(graph, rows, eligible), expected(graph, rows, eligible, triggers=False)
+        told = [policy, f"eligible {sorted(eligible)}"]
+        dry = cleanup.dry_run("p")
+        check(graph.contents(cursor) == rows, graph, rows, "the dry run changed something")
+        if seen is not None:
+            wrong = unequal("dry run", dry, eligible_rows=len(seen.eligible), blocked_rows=len(seen.blocked),
+                            dependent_rows=len((seen.gone - seen.eligible) | seen.changed))
+            check(not wrong, graph, rows, *told, f"the model lets go {sorted(seen.gone)}", dry, *wrong)
+        done = cleanup.run("p")
+        found = graph.contents(cursor)
+        wrong = differences(found, want.after) + dangling(cursor, graph) + audit_differences(cursor, graph, want.gone)
+        left = want.eligible & found.keys()
+        wrong += unequal("run", done, status="partial" if left else "succeeded", skipped_rows=len(left))
+        if done.rows + done.dependent_rows < len(want.gone | want.changed):
+            wrong.append(f"run: {done.rows} + {done.dependent_rows} rows, not {len(want.gone)} + {len(want.changed)}")
+        check(not wrong, graph, rows, *told, f"blocked {sorted(want.blocked)}", done, *wrong)
+        again = cleanup.run("p")
+        wrong = differences(graph.contents(cursor), found) + unequal("second run", again, rows=0, dependent_rows=0)
+        check(not wrong, graph, rows, *told, done, again, *wrong)
+    cleanup.drop_policy("p")
+    return want
+
+
+def unequal(what, result, **wanted):
+    return [f"{what}: {name} is {getattr(result, name)}, not {value}" for name, value in wanted.items()
+            if getattr(result, name) != value]
+
+
+def audit_differences(cursor, graph, gone):
+    """The application's own triggers saw each row go, once."""
+    cursor.execute(f"SELECT tbl, n FROM {graph.schema}.audit")
+    seen = sorted(cursor.fetchall())
+    wanted = sorted(row for row in gone if row[0] in graph.audited)
+    return [] if seen == wanted else [f"audited {seen}, not {wanted}"]
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_runs_do_what_the_model_says(cleanup, seed, chunk):
+    has_relations = cleanup.value("SELECT to_regprocedure('cleanup_add_relation(text,regclass,jsonb,boolean)') IS NOT NULL")
+    failed = []
+    for number, chance in numbers(seed, chunk, GRAPHS, CHUNKS):
+        graph = Graph(chance, relations=has_relations)
+        graph.create(cleanup)
+        try:
+            check_run(cleanup, graph, chance)
+        except Wrong as error:
+            failed.append(number)
+            print(f"PG_CLEANUP_SEED={seed} PG_CLEANUP_GRAPH={number}\n{error}\n")
+            cleanup.sql("DELETE FROM cleanup_policies")
+    assert not failed, f"graphs {failed} of PG_CLEANUP_SEED={seed}"
