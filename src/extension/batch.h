@@ -59,6 +59,8 @@ public:
     void enter(OwnerTransaction& transaction, LOCKMODE lock);
     // Carries out one batch and commits it. Throws PgError or BatchTooLong with nothing done, RunStopped or LeafGone.
     BatchResult attempt(const WorkUnit& unit, BatchMode mode, Patience patience, std::int64_t done_units);
+    // Whether rows of other tables, or more of this one, may go or change with a row.
+    bool has_dependents() const { return !dependents_.empty(); }
 
 private:
     // Raises unless the condition means, under the search_path that batches have, what it meant when it was declared.

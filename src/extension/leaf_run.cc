@@ -21,6 +21,8 @@ constexpr std::int64_t most_blocks = 8192;
 // The row ids of a batch that locks first are in memory: 256 * 291 * 6 bytes.
 constexpr std::int64_t most_locked_blocks = 256;
 constexpr std::int64_t first_rows = 1000;
+// Where rows take others along: nobody knows how many.
+constexpr std::int64_t first_rows_with_dependents = 8;
 constexpr std::int64_t most_rows = 100'000;
 // Blocks whose row ids are held in memory at a time: 64 * 291 * 6 bytes.
 constexpr std::uint32_t collected_blocks = 64;
@@ -54,14 +56,17 @@ LeafRun::LeafRun(const RunContext& context, const Eligibility& eligibility, Oid 
                  SkippedReasons& skipped)
     : context_(context), eligibility_(eligibility), leaf_(leaf), limits_(limits), skipped_(skipped),
       statements_(context.policy, eligibility, leaf, context.session.owner), batches_(context, statements_),
-      rows_sizer_(target_duration(context.request), context.policy.batch_size.value_or(first_rows), 1,
-                  context.policy.batch_size.value_or(most_rows))
+      rows_sizer_(
+          target_duration(context.request),
+          context.policy.batch_size.value_or(batches_.has_dependents() ? first_rows_with_dependents : first_rows), 1,
+          context.policy.batch_size.value_or(most_rows))
 {
 }
 
 bool LeafRun::takes_rows() const
 {
-    return context_.policy.batch_size.has_value() || limits_.rows_left.has_value() || rows_are_slow_;
+    return context_.policy.batch_size.has_value() || limits_.rows_left.has_value() || batches_.has_dependents() ||
+           rows_are_slow_;
 }
 
 void LeafRun::check_bounds() const
