@@ -1,0 +1,88 @@
+"""Random graphs of up to eight tables: what a run leaves is what the family rules say (family_model.py), row for row; the dry
+run said so before, and a second run finds nothing left to do.
+
+PG_CLEANUP_SEED repeats a run; PG_CLEANUP_GRAPH=n takes the n-th graph of it alone.
+"""
+
+import psycopg2.errors
+import pytest
+
+from family_model import expected, expected_of_skip
+from graph_checks import Wrong, check, dangling, differences, numbers, unequal
+from pgserver import SOAK
+from random_graphs import Graph
+from surface import Cleanup
+
+GRAPHS = 1000 if SOAK else 24
+CHUNKS = 10 if SOAK else 2
+
+
+@pytest.fixture
+def cleanup(shared_server, db):
+    made = Cleanup(shared_server, db)
+    yield made
+    made.close()
+
+
+def check_run(cleanup, graph, chance):
+    """Dry run and run do what the model says; a second run finds nothing left to do."""
+    policy = {"batch_size": chance.choice([None, None, 1, 2, 5, 1000]), "on_reference": chance.choice(["follow"] * 5 + ["skip"])}
+    if policy["on_reference"] == "skip":
+        graph.relations = []
+    graph.add_policy(cleanup, "p", **policy)
+    with cleanup.connection.cursor() as cursor:
+        rows, eligible = graph.contents(cursor), graph.eligible(cursor)
+        if policy["on_reference"] == "skip":
+            want, seen = expected_of_skip(graph, rows, eligible), None
+        else:
+            want, seen = expected(graph, rows, eligible), expected(graph, rows, eligible, triggers=False)
+        told = [policy, f"eligible {sorted(eligible)}"]
+        dry = cleanup.dry_run("p")
+        check(graph.contents(cursor) == rows, graph, rows, "the dry run changed something")
+        if seen is not None:
+            wrong = unequal("dry run", dry, eligible_rows=len(seen.eligible), blocked_rows=len(seen.blocked),
+                            dependent_rows=len((seen.gone - seen.eligible) | seen.changed))
+            check(not wrong, graph, rows, *told, f"the model lets go {sorted(seen.gone)}", dry, *wrong)
+        done = cleanup.run("p")
+        found = graph.contents(cursor)
+        wrong = differences(found, want.after) + dangling(cursor, graph) + audit_differences(cursor, graph, want.gone)
+        left = want.eligible & found.keys()
+        wrong += unequal("run", done, status="partial" if left else "succeeded", skipped_rows=len(left))
+        if done.rows + done.dependent_rows < len(want.gone | want.changed):
+            wrong.append(f"run: {done.rows} + {done.dependent_rows} rows, not {len(want.gone)} + {len(want.changed)}")
+        check(not wrong, graph, rows, *told, f"blocked {sorted(want.blocked)}", done, *wrong)
+        again = cleanup.run("p")
+        wrong = differences(graph.contents(cursor), found) + unequal("second run", again, rows=0, dependent_rows=0)
+        check(not wrong, graph, rows, *told, done, again, *wrong)
+    cleanup.drop_policy("p")
+    return want
+
+
+def audit_differences(cursor, graph, gone):
+    """The application's own triggers saw each row go, once."""
+    cursor.execute(f"SELECT tbl, n FROM {graph.schema}.audit")
+    seen = sorted(cursor.fetchall())
+    wanted = sorted(row for row in gone if row[0] in graph.audited)
+    return [] if seen == wanted else [f"audited {seen}, not {wanted}"]
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_runs_do_what_the_model_says(cleanup, seed, chunk):
+    try:
+        cleanup.sql("CREATE TABLE probe (at timestamptz)")
+        cleanup.add_policy("probe", "probe", "at", "30 days", on_reference="skip")
+        cleanup.drop_policy("probe")
+    except psycopg2.errors.FeatureNotSupported:
+        pytest.skip("the engine for families is not there")
+    has_relations = cleanup.value("SELECT to_regprocedure('cleanup_add_relation(text,regclass,jsonb,boolean)') IS NOT NULL")
+    failed = []
+    for number, chance in numbers(seed, chunk, GRAPHS, CHUNKS):
+        graph = Graph(chance, relations=has_relations)
+        graph.create(cleanup)
+        try:
+            check_run(cleanup, graph, chance)
+        except Wrong as error:
+            failed.append(number)
+            print(f"PG_CLEANUP_SEED={seed} PG_CLEANUP_GRAPH={number}\n{error}\n")
+            cleanup.sql("DELETE FROM cleanup_policies")
+    assert not failed, f"graphs {failed} of PG_CLEANUP_SEED={seed}"
