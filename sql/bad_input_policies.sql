@@ -141,7 +141,6 @@ SELECT refused($$SELECT cleanup_alter_policy('counted', age_unit => 'ms')$$) LIK
 
 -- choices and numbers
 SELECT add($$'p', 't', 'at', '1 day', action => 'archive'$$);
-SELECT add($$'p', 't', 'at', '1 day', action => 'update', set_values => '{"x": "NULL"}'$$);
 SELECT add($$'p', 't', 'at', '1 day', action => 'files'$$);
 SELECT add($$'p', 't', 'at', '1 day', action => 'truncate'$$);
 SELECT add($$'p', 't', 'at', '1 day', set_values => '{}'$$);

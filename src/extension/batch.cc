@@ -26,12 +26,14 @@ std::int64_t count_of(PGFunction counter, Oid table)
     return pg_call([&] { return DatumGetInt64(DirectFunctionCall1(counter, ObjectIdGetDatum(table))); });
 }
 
-bool has_row_delete_trigger(Oid leaf)
+// Whether a trigger can veto.
+bool has_trigger_before_row(Oid leaf, CmdType command)
 {
     return pg_call([&] {
         Relation relation = table_open(leaf, AccessShareLock);
         const TriggerDesc* triggers = relation->trigdesc;
-        const bool found = triggers != nullptr && triggers->trig_delete_before_row;
+        const bool found = triggers != nullptr && (command == CMD_UPDATE ? triggers->trig_update_before_row
+                                                                         : triggers->trig_delete_before_row);
         table_close(relation, AccessShareLock);
         return found;
     });
@@ -85,9 +87,21 @@ void check_owner(const OwnerSession& session, const Policy& policy)
 }
 
 BatchRunner::BatchRunner(const RunContext& context, LeafStatements& statements)
-    : context_(context), statements_(statements), dependents_(tables_to_count(statements.leaf())),
-      rows_can_stay_(statements.has_blockers() || has_row_delete_trigger(statements.leaf()))
+    : context_(context), statements_(statements), dependents_(find_dependents()),
+      rows_can_stay_(find_whether_rows_can_stay())
 {
+}
+
+// What references a row that is changed is not touched: no column of a referenced key is ever set.
+std::vector<Oid> BatchRunner::find_dependents() const
+{
+    return statements_.updates() ? std::vector<Oid>() : tables_to_count(statements_.leaf());
+}
+
+bool BatchRunner::find_whether_rows_can_stay() const
+{
+    return statements_.has_blockers() ||
+           has_trigger_before_row(statements_.leaf(), statements_.updates() ? CMD_UPDATE : CMD_DELETE);
 }
 
 void BatchRunner::enter(OwnerTransaction& /*transaction*/, LOCKMODE lock)
@@ -104,10 +118,14 @@ void BatchRunner::enter(OwnerTransaction& /*transaction*/, LOCKMODE lock)
     }
 }
 
-void BatchRunner::verify_condition() const
+void BatchRunner::verify_expressions() const
 {
     if (context_.policy.condition)
         verify_condition_under_current_path(statements_.leaf(), *context_.policy.condition);
+    if (!context_.policy.set_values)
+        return;
+    for (const SetValue& value : parse_set_values(*context_.policy.set_values))
+        verify_value_under_current_path(statements_.leaf(), value.column, value.expression);
 }
 
 void BatchRunner::check_definition()
@@ -122,10 +140,10 @@ void BatchRunner::check_definition()
     check_owner(context_.session, context_.policy);
     if (!is_leaf_of(statements_.leaf(), context_.policy.target))
         throw LeafGone{};
-    verify_condition();
+    verify_expressions();
     statements_.renew();
-    dependents_ = tables_to_count(statements_.leaf());
-    rows_can_stay_ = statements_.has_blockers() || has_row_delete_trigger(statements_.leaf());
+    dependents_ = find_dependents();
+    rows_can_stay_ = find_whether_rows_can_stay();
 }
 
 std::vector<DependentChange> BatchRunner::dependent_counts() const
@@ -137,15 +155,27 @@ std::vector<DependentChange> BatchRunner::dependent_counts() const
     return counts;
 }
 
-std::int64_t BatchRunner::remove(const WorkUnit& unit, BatchMode mode, BatchResult& result)
+std::int64_t BatchRunner::take(const WorkUnit& unit)
 {
     pg::Spi spi;
-    if (mode == BatchMode::optimistic)
+    if (!statements_.updates())
         return statements_.remove(spi, unit);
-    const RowIds locked = statements_.lock(spi, unit);
+    updated_ = statements_.update(spi, unit);
+    return static_cast<std::int64_t>(updated_.size());
+}
+
+std::int64_t BatchRunner::remove(const WorkUnit& unit, BatchMode mode, BatchResult& result)
+{
+    if (mode == BatchMode::optimistic)
+        return take(unit);
+    RowIds locked;
+    {
+        pg::Spi spi;
+        locked = statements_.lock(spi, unit);
+    }
     if (locked.empty())
         return 0;
-    const std::int64_t removed = statements_.remove(spi, locked);
+    const std::int64_t removed = take(locked);
     result.vetoed = static_cast<std::int64_t>(locked.size()) - removed;
     return removed;
 }
@@ -165,6 +195,10 @@ void BatchRunner::remove_within_limit(const WorkUnit& unit, BatchMode mode, Pati
     try {
         result.rows = remove(unit, mode, result);
         transaction.set_constraints_immediate();
+        if (statements_.updates()) {
+            pg::Spi spi;
+            statements_.check_converged(spi, std::exchange(updated_, {}));
+        }
     } catch (const pg::PgError& error) {
         if (error.is_cancel() && limit && limit->passed() && !cancel_was_requested())
             throw BatchTooLong();

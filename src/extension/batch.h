@@ -1,4 +1,5 @@
-// One batch: one committed transaction that removes what is still eligible of a unit of work, and counts it.
+// One batch: one committed transaction that removes, or updates, what is still eligible of a unit of work, and counts
+// it.
 #pragma once
 
 #include "extension/definition_watch.h"
@@ -19,7 +20,8 @@ struct RunContext {
     DefinitionWatch& watch;
     RunRecord& record;
     std::chrono::milliseconds lock_timeout;
-    double row_width;
+    double row_width;                  // of what a batch frees
+    const RowUpdate* update = nullptr; // what becomes of the rows; null: they go
 };
 
 // Thrown when the leaf table is no longer part of the target: there is nothing more to do in it.
@@ -28,12 +30,12 @@ struct LeafGone {};
 struct BatchResult {
     std::int64_t rows = 0;
     LeftBehind left;         // counted only where something can stay behind
-    std::int64_t vetoed = 0; // locked by us, and yet not deleted: a trigger kept them
+    std::int64_t vetoed = 0; // locked by us, and yet not deleted (or updated): a trigger kept them
 };
 
 enum class BatchMode {
     optimistic, // one plain statement: fast, and the first to give way to the application
-    lock_first, // lock what is free, skip the rest, then delete
+    lock_first, // lock what is free, skip the rest, then delete (or update)
 };
 
 // A batch that takes many times its target is undone, so that its locks do not hold the application up; or it takes as
@@ -63,11 +65,15 @@ public:
     bool has_dependents() const { return !dependents_.empty(); }
 
 private:
-    // Raises unless the condition means, under the search_path that batches have, what it meant when it was declared.
-    void verify_condition() const;
+    // Raises unless the expressions mean, under the search_path that batches have, what they meant when they were
+    // declared.
+    void verify_expressions() const;
+    std::vector<Oid> find_dependents() const;
+    bool find_whether_rows_can_stay() const;
     void check_definition();
     std::vector<DependentChange> dependent_counts() const;
     BatchResult carry_out(const WorkUnit& unit, BatchMode mode, Patience patience, std::int64_t done_units);
+    std::int64_t take(const WorkUnit& unit);
     std::int64_t remove(const WorkUnit& unit, BatchMode mode, BatchResult& result);
     void remove_within_limit(const WorkUnit& unit, BatchMode mode, Patience patience, OwnerTransaction& transaction,
                              BatchResult& result);
@@ -76,6 +82,7 @@ private:
     const RunContext& context_;
     LeafStatements& statements_;
     std::vector<Oid> dependents_;
+    RowIds updated_; // by the batch that is being carried out
     bool rows_can_stay_;
 };
 

@@ -1,5 +1,7 @@
 #include "extension/cascade.h"
 
+#include "extension/set_values.h"
+
 #include "extension/table_facts.h"
 #include "pg/text.h"
 
@@ -106,6 +108,15 @@ Cascade cascade_from(Oid relation, std::optional<Oid> reader)
     Cascade cascade;
     Walk(cascade, reader).visit(relation);
     return cascade;
+}
+
+Cascade cascade_of(const Policy& policy, std::optional<Oid> reader)
+{
+    if (!updates_rows(policy))
+        return cascade_from(policy.target, reader);
+    Cascade alone;
+    alone.tables.push_back({policy.target, {}});
+    return alone;
 }
 
 Oid topmost_table(Oid table)

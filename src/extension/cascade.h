@@ -27,6 +27,9 @@ struct Cascade {
 // Follows CASCADE from `relation`. With a reader, keys of tables that he may not read are set aside.
 Cascade cascade_from(Oid relation, std::optional<Oid> reader);
 
+// What a run of the policy sets off: nothing, when it only changes rows of its target.
+Cascade cascade_of(const Policy& policy, std::optional<Oid> reader);
+
 // The topmost partitioned table that `table` is part of, or itself: tables with different ones share no rows.
 Oid topmost_table(Oid table);
 

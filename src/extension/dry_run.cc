@@ -2,6 +2,7 @@
 
 #include "extension/policy_state.h"
 #include "extension/row_width.h"
+#include "extension/set_values.h"
 #include "extension/strategy.h"
 #include "extension/table_facts.h"
 #include "extension/target.h"
@@ -20,11 +21,11 @@ pg::Cell timestamp_cell(std::optional<TimestampTz> time)
     return time ? pg::Cell(pg::output_text(TimestampTzGetDatum(*time), TIMESTAMPTZOID)) : pg::Cell();
 }
 
-DueRows count_leaves(pg::Spi& spi, const Eligibility& eligibility, std::span<const Oid> leaves, Oid owner)
+DueRows count_leaves(pg::Spi& spi, const Eligibility& eligibility, std::span<const Oid> leaves, Oid owner, bool rows_go)
 {
     DueRows due;
     for (const Oid leaf : leaves)
-        due += count_due_rows(spi, eligibility, leaf, owner);
+        due += count_due_rows(spi, eligibility, leaf, owner, rows_go);
     return due;
 }
 
@@ -34,13 +35,13 @@ std::vector<pg::Cell> result_row(const OwnerSession& session, const TaskRequest&
     const Eligibility eligibility(policy,
                                   {cutoff.value_or(request.start), request.age_from.get(), request.age_to.get()});
     const std::vector<Oid> leaves = leaves_of(policy.target);
-    const Cascade cascade = cascade_from(policy.target, session.owner);
+    const Cascade cascade = cascade_of(policy, session.owner);
     const pg::Extension extension = pg::extension();
     pg::Spi spi;
-    const DueRows due = count_leaves(spi, eligibility, leaves, session.owner);
+    const DueRows due = count_leaves(spi, eligibility, leaves, session.owner, !updates_rows(policy));
     const std::int64_t dependent =
-        due.going() == 0 ? 0 : count_dependent_rows(spi, eligibility, cascade, session.owner);
-    const auto width = static_cast<std::int64_t>(average_row_bytes(spi, policy.target));
+        due.going() == 0 || updates_rows(policy) ? 0 : count_dependent_rows(spi, eligibility, cascade, session.owner);
+    const auto width = updates_rows(policy) ? 0 : static_cast<std::int64_t>(average_row_bytes(spi, policy.target));
     const std::vector<std::string> warnings =
         warnings_of(spi, {extension, policy, session.owner, leaves, eligibility, cascade, due});
     return {

@@ -70,9 +70,9 @@ DueRows& DueRows::operator+=(const DueRows& other)
     return *this;
 }
 
-DueRows count_due_rows(pg::Spi& spi, const Eligibility& eligibility, Oid leaf, Oid owner)
+DueRows count_due_rows(pg::Spi& spi, const Eligibility& eligibility, Oid leaf, Oid owner, bool rows_go)
 {
-    const std::string not_referenced = not_referenced_test(leaf, owner);
+    const std::string not_referenced = rows_go ? not_referenced_test(leaf, owner) : "true";
     const bool may_block = not_referenced != "true";
     const std::vector<Blocker> blockers = may_block ? blockers_of(leaf, owner) : std::vector<Blocker>();
     std::string columns;

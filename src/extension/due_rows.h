@@ -21,8 +21,9 @@ struct DueRows {
     DueRows& operator+=(const DueRows& other);
 };
 
-// `owner`: what he cannot read is not probed for references.
-DueRows count_due_rows(pg::Spi& spi, const Eligibility& eligibility, Oid leaf, Oid owner);
+// `owner`: what he cannot read is not probed for references. `rows_go`: false for rows that are only changed, which no
+// reference blocks.
+DueRows count_due_rows(pg::Spi& spi, const Eligibility& eligibility, Oid leaf, Oid owner, bool rows_go);
 
 // Rows that go (CASCADE) or change (SET NULL, SET DEFAULT) with the eligible rows of `target` that nothing blocks, at
 // any depth, as PostgreSQL's constraint actions would do: each row once, and without those eligible rows themselves.

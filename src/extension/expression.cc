@@ -11,27 +11,66 @@ using pg::concat;
 
 // Which expression is spoken of.
 struct Subject {
-    const char* word; // for messages
-    Oid relation;     // InvalidOid: a guard
+    std::string word;      // for messages
+    ExpressionPlace place; // without a relation: a guard
     const std::string& text;
+
+    bool is_value() const noexcept { return place.assigned != InvalidAttrNumber; }
 };
+
+Subject condition_of(Oid relation, const std::string& text)
+{
+    return {"condition", {relation}, text};
+}
+
+Subject guard_of(const std::string& text)
+{
+    return {"guard", {}, text};
+}
+
+Subject value_of(Oid relation, const std::string& column, const std::string& text)
+{
+    const AttrNumber number = pg::pg_call([&] { return get_attnum(relation, column.c_str()); });
+    if (number <= 0)
+        pg::raise({.sqlstate = ERRCODE_UNDEFINED_COLUMN,
+                   .message = concat("column \"", column, "\" of ", pg::relation_name(relation), " does not exist")});
+    return {concat("value for \"", column, '"'), {relation, number}, text};
+}
 
 // --- errors
 // ------------------------------------------------------------------------------------------------------------
+
+std::string one_row_at_a_time(const Subject& subject, const char* what)
+{
+    return concat("It is ", subject.is_value() ? "computed" : "tested", " for one row at a time: ", what,
+                  " a sub-select.");
+}
 
 std::string better_hint(const pg::PgError& error, const Subject& subject)
 {
     switch (error.sqlstate()) {
     case ERRCODE_GROUPING_ERROR:
-        return "It is tested for one row at a time: put the aggregate into a sub-select.";
+        return one_row_at_a_time(subject, "put the aggregate into");
     case ERRCODE_WINDOWING_ERROR:
-        return "It is tested for one row at a time: put the window function into a sub-select.";
+        return one_row_at_a_time(subject, "put the window function into");
     case ERRCODE_FEATURE_NOT_SUPPORTED:
-        return "It is tested for one row at a time: what yields several rows belongs into a sub-select.";
+        return one_row_at_a_time(subject, "what yields several rows belongs into");
     case ERRCODE_SYNTAX_ERROR:
-        return "Write one boolean expression, as after WHERE.";
+        return subject.is_value() ? "Write one expression, as after = in SET."
+                                  : "Write one boolean expression, as after WHERE.";
     case ERRCODE_UNDEFINED_COLUMN:
-        return OidIsValid(subject.relation) ? "" : "A guard has no row to look at: it reads tables by sub-selects.";
+        if (subject.is_value())
+            return "The JSON string is the text of an expression: a word that is meant as text needs quotes in it, as "
+                   "in "
+                   "{\"status\": \"'closed'\"}.";
+        return OidIsValid(subject.place.relation) ? ""
+                                                  : "A guard has no row to look at: it reads tables by sub-selects.";
+    case ERRCODE_AMBIGUOUS_COLUMN:
+        return subject.is_value() ? "Write target.name for a column of the table, run.name for a value of the run."
+                                  : "";
+    case ERRCODE_AMBIGUOUS_ALIAS:
+        return subject.is_value() ? "Write target.name for a column of the table: run is what the run's values go by."
+                                  : "";
     case ERRCODE_UNDEFINED_PARAMETER:
         return "There are no parameters here: write the value.";
     default:
@@ -48,9 +87,11 @@ std::string better_hint(const pg::PgError& error, const Subject& subject)
         fields.internal_position = fields.cursor_position;
         fields.cursor_position = 0;
     }
-    // An error of the parser itself has no context; one of code that it ran speaks of something else.
-    if (fields.hint.empty() && fields.context.empty())
-        fields.hint = better_hint(error, subject);
+    // An error of the parser itself has no context; one of code that it ran speaks of something else. A guess at what
+    // was meant does not say that text needs quotes.
+    const bool is_guess = error.sqlstate() == ERRCODE_UNDEFINED_COLUMN && subject.is_value();
+    if ((fields.hint.empty() || is_guess) && fields.context.empty())
+        fields.hint = concat(fields.hint, fields.hint.empty() ? "" : " ", better_hint(error, subject));
     const std::string context = concat(subject.word, " of a policy: ", subject.text);
     fields.context = fields.context.empty() ? context : concat(fields.context, "\n", context);
     throw pg::PgError(std::move(fields), error.from_postgres());
@@ -84,13 +125,14 @@ void check_functions(const ExpressionUses& uses, const Subject& subject)
 {
     constexpr int state = ERRCODE_FEATURE_NOT_SUPPORTED;
     if (OidIsValid(uses.volatile_function))
-        refuse(subject, state, concat("must not call the volatile function ", function_name(uses.volatile_function)),
-               "What is due must not change from one look to the next: use a STABLE or IMMUTABLE function, such as "
-               "now().");
+        refuse(
+            subject, state, concat("must not call the volatile function ", function_name(uses.volatile_function)),
+            concat(subject.is_value() ? "What is set" : "What is due",
+                   " must not change from one look to the next: use a STABLE or IMMUTABLE function, such as now()."));
     if (uses.takes_number)
         refuse(subject, state, "must not take a number of a sequence", "");
     if (uses.samples)
-        refuse(subject, state, "must not use TABLESAMPLE", "What is due must not change from one look to the next.");
+        refuse(subject, state, "must not use TABLESAMPLE", "It yields other rows at each look.");
     if (uses.locks_or_writes)
         refuse(subject, state, "must not lock or change rows", "Leave out FOR UPDATE and its like.");
     if (OidIsValid(uses.temporary_relation))
@@ -121,7 +163,10 @@ void check_rules(const ExpressionTree& expression, const Subject& subject)
                concat("must not contain the literal '", expression.frozen_literal, "'"),
                "It would stay what it is now, when the policy is made: use now() or current_date.");
     check_target_columns(expression, subject);
-    check_functions(uses_of(expression, subject.relation), subject);
+    if (expression.uses_whole_run)
+        refuse(subject, ERRCODE_FEATURE_NOT_SUPPORTED, "must not use the whole row of the run's values",
+               "Name one of them: run.cutoff, run.retain, run.policy.");
+    check_functions(uses_of(expression, subject.place.relation), subject);
 }
 
 // --- reading
@@ -129,7 +174,7 @@ void check_rules(const ExpressionTree& expression, const Subject& subject)
 
 ExpressionTree parse(const Subject& subject, const char* alias)
 {
-    return pg::pg_call([&] { return pg_parse_expression(subject.text.c_str(), subject.relation, alias); });
+    return pg::pg_call([&] { return pg_parse_expression(subject.text.c_str(), subject.place, alias); });
 }
 
 // By the table's own name, or else by the name that canonical text uses.
@@ -140,7 +185,7 @@ ExpressionTree parse_by_any_name(const Subject& subject)
         pg::try_in_subtransaction([&] { expression = parse(subject, nullptr); });
     if (!by_own_name)
         return expression;
-    if (by_own_name->sqlstate() != ERRCODE_UNDEFINED_TABLE || !OidIsValid(subject.relation))
+    if (by_own_name->sqlstate() != ERRCODE_UNDEFINED_TABLE || !OidIsValid(subject.place.relation))
         raise_about(*by_own_name, subject);
     try {
         return parse(subject, "target");
@@ -171,7 +216,7 @@ constexpr const char* loses_operator =
 // What is stored must be read again as the very tree that was checked. Returns what it was read as.
 ExpressionTree check_survives(const ExpressionTree& original, const std::string& canonical, const Subject& subject)
 {
-    const Subject again{subject.word, subject.relation, canonical};
+    const Subject again{subject.word, subject.place, canonical};
     ExpressionTree reread{};
     const std::optional<pg::PgError> error = pg::try_in_subtransaction([&] { reread = parse(again, "target"); });
     if (!error && same(original, reread))
@@ -183,9 +228,9 @@ ExpressionTree check_survives(const ExpressionTree& original, const std::string&
                .hint = loses_operator});
 }
 
-std::string print(const ExpressionTree& expression, Oid relation)
+std::string print(const ExpressionTree& expression, const ExpressionPlace& place)
 {
-    return pg::pg_call([&] { return pg_print_expression(expression, relation); });
+    return pg::pg_call([&] { return pg_print_expression(expression, place); });
 }
 
 constexpr int most_rounds = 4;
@@ -193,12 +238,12 @@ constexpr int most_rounds = 4;
 std::string canonical_text(const ExpressionTree& expression, const Subject& subject)
 {
     const CanonicalSettings settings;
-    std::string canonical = print(expression, subject.relation);
+    std::string canonical = print(expression, subject.place);
     // PostgreSQL may print what it read of its own text in other words: only what stays the same is canonical, or a
     // dump would come back as something else.
     for (int round = 0; round < most_rounds; ++round) {
         const ExpressionTree reread = check_survives(expression, canonical, subject);
-        const std::string printed_again = print(reread, subject.relation);
+        const std::string printed_again = print(reread, subject.place);
         if (printed_again == canonical)
             break;
         canonical = printed_again;
@@ -261,42 +306,62 @@ CanonicalSettings::CanonicalSettings()
 
 std::string canonical_condition(Oid target, const std::string& text)
 {
-    return canonical_expression({"condition", target, text});
+    return canonical_expression(condition_of(target, text));
 }
 
 std::string canonical_guard(const std::string& text)
 {
-    return canonical_expression({"guard", InvalidOid, text});
+    return canonical_expression(guard_of(text));
+}
+
+std::string canonical_value(Oid target, const std::string& column, const std::string& text)
+{
+    return canonical_expression(value_of(target, column, text));
 }
 
 ExpressionTree read_canonical_condition(Oid relation, const std::string& canonical)
 {
-    return read_canonical({"condition", relation, canonical});
+    return read_canonical(condition_of(relation, canonical));
 }
 
 ExpressionTree read_canonical_guard(const std::string& canonical)
 {
-    return read_canonical({"guard", InvalidOid, canonical});
+    return read_canonical(guard_of(canonical));
+}
+
+ExpressionTree read_canonical_value(Oid relation, const std::string& column, const std::string& canonical)
+{
+    return read_canonical(value_of(relation, column, canonical));
 }
 
 void verify_condition_under_current_path(Oid relation, const std::string& canonical)
 {
-    verify_under_current_path({"condition", relation, canonical});
+    verify_under_current_path(condition_of(relation, canonical));
 }
 
 void verify_guard_under_current_path(const std::string& canonical)
 {
-    verify_under_current_path({"guard", InvalidOid, canonical});
+    verify_under_current_path(guard_of(canonical));
+}
+
+void verify_value_under_current_path(Oid relation, const std::string& column, const std::string& canonical)
+{
+    verify_under_current_path(value_of(relation, column, canonical));
 }
 
 std::string adopted_condition(Oid target, const std::string& text)
 {
-    return adopted_expression({"condition", target, text});
+    return adopted_expression(condition_of(target, text));
 }
 
 std::string adopted_guard(const std::string& text)
 {
-    return adopted_expression({"guard", InvalidOid, text});
+    return adopted_expression(guard_of(text));
+}
+
+std::string adopted_value(Oid target, const std::string& column, const std::string& text)
+{
+    return adopted_expression(value_of(target, column, text));
 }
 
 } // namespace pgcleanup

@@ -3,6 +3,10 @@
 #include "extension/frozen_literals.h"
 #include "pg/version.h"
 
+extern "C" {
+#include "parser/parse_target.h"
+}
+
 namespace pgcleanup {
 
 namespace {
@@ -26,7 +30,7 @@ bool is_star(const Node* value)
 [[noreturn]] void pg_raise_not_one_expression()
 {
     ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("not a single expression"),
-                    errhint("Write one boolean expression, as after WHERE; sub-selects go in parentheses.")));
+                    errhint("Write one expression; sub-selects go in parentheses.")));
     pg_unreachable();
 }
 
@@ -47,14 +51,84 @@ Node* pg_raw_expression(const char* text)
     return target->val;
 }
 
-RangeTblEntry* pg_add_target(ParseState* state, Oid relation, const char* alias)
+RangeTblEntry* pg_add_target(ParseState* state, Relation table, const char* alias)
 {
-    Relation table = table_open(relation, AccessShareLock);
     ParseNamespaceItem* item = addRangeTableEntryForRelation(
         state, table, AccessShareLock, alias == nullptr ? nullptr : makeAlias(alias, NIL), true, true);
     addNSItemToQuery(state, item, false, true, true);
-    table_close(table, NoLock);
     return item->p_rte;
+}
+
+// The values of a run, as a row of a table "run": its values do not matter here, their types do.
+void pg_add_run(ParseState* state)
+{
+    List* names = NIL;
+    List* values = NIL;
+    List* types = NIL;
+    List* modifiers = NIL;
+    List* collations = NIL;
+    for (const RunValue& value : run_values) {
+        names = lappend(names, makeString(pstrdup(value.name)));
+        values = lappend(values, makeNullConst(value.type, -1, get_typcollation(value.type)));
+        types = lappend_oid(types, value.type);
+        modifiers = lappend_int(modifiers, -1);
+        collations = lappend_oid(collations, get_typcollation(value.type));
+    }
+    ParseNamespaceItem* item = addRangeTableEntryForValues(state, list_make1(values), types, modifiers, collations,
+                                                           makeAlias(run_alias, names), false, true);
+    addNSItemToQuery(state, item, false, true, true);
+}
+
+// The run's place in the range table: after the target.
+constexpr int run_number = 2;
+
+struct WholeRunSearch {
+    int levels_down = 0;
+};
+
+bool pg_finds_whole_run(Node* node, void* context)
+{
+    if (node == nullptr)
+        return false;
+    auto* search = static_cast<WholeRunSearch*>(context);
+    if (IsA(node, Var)) {
+        const auto* var = reinterpret_cast<const Var*>(node);
+        return var->varno == run_number && var->varattno == 0 &&
+               static_cast<int>(var->varlevelsup) == search->levels_down;
+    }
+    if (!IsA(node, Query))
+        return pg::walk_expression(node, pg_finds_whole_run, context);
+    ++search->levels_down;
+    const bool found = pg::walk_query(reinterpret_cast<Query*>(node), pg_finds_whole_run, context);
+    --search->levels_down;
+    return found;
+}
+
+// A boolean, or what is assigned to the column.
+Node* pg_analyze(ParseState* state, Node* raw, Relation table, AttrNumber assigned)
+{
+    if (assigned == InvalidAttrNumber)
+        return coerce_to_boolean(state, transformExpr(state, raw, EXPR_KIND_WHERE), "this expression");
+    state->p_target_relation = table;
+    auto* value = reinterpret_cast<Expr*>(transformExpr(state, raw, EXPR_KIND_UPDATE_SOURCE));
+    const char* column = NameStr(TupleDescAttr(RelationGetDescr(table), assigned - 1)->attname);
+    value = transformAssignedExpr(state, value, EXPR_KIND_UPDATE_SOURCE, column, assigned, NIL, -1);
+    state->p_target_relation = nullptr;
+    return reinterpret_cast<Node*>(value);
+}
+
+// How columns are called where the target and the run stand side by side: PostgreSQL's function for one relation knows
+// no second, that for plans takes any list.
+List* pg_names_with_run(Oid relation)
+{
+    ParseState* state = make_parsestate(nullptr);
+    Relation table = table_open(relation, AccessShareLock);
+    pg_add_target(state, table, "target");
+    table_close(table, NoLock);
+    pg_add_run(state);
+    PlannedStmt* statement = makeNode(PlannedStmt);
+    statement->rtable = state->p_rtable;
+    return deparse_context_for_plan_tree(statement, list_make2(pstrdup("target"), pstrdup(run_alias)));
 }
 
 // --- comparing
@@ -137,31 +211,41 @@ Node* pg_normalized(Node* node, void* context)
 
 } // namespace
 
-ExpressionTree pg_parse_expression(const char* text, Oid relation, const char* alias)
+ExpressionTree pg_parse_expression(const char* text, const ExpressionPlace& place, const char* alias)
 {
     Node* raw = pg_raw_expression(text);
     // Analysis writes into the raw tree, so what is looked for there is looked for first.
     List* literals = pg_suspicious_literals(raw);
     ParseState* state = make_parsestate(nullptr);
     state->p_sourcetext = text;
-    RangeTblEntry* target = OidIsValid(relation) ? pg_add_target(state, relation, alias) : nullptr;
+    Relation table = OidIsValid(place.relation) ? table_open(place.relation, AccessShareLock) : nullptr;
+    RangeTblEntry* target = table == nullptr ? nullptr : pg_add_target(state, table, alias);
+    if (place.assigned != InvalidAttrNumber)
+        pg_add_run(state);
     ExpressionTree expression{};
-    Node* tree = transformExpr(state, raw, EXPR_KIND_WHERE);
-    expression.tree = coerce_to_boolean(state, tree, "this expression");
+    expression.tree = pg_analyze(state, raw, table, place.assigned);
     assign_expr_collations(state, expression.tree);
     if (target != nullptr)
         expression.target_columns = bms_copy(pg::selected_columns(target, pg::permissions_of(state)));
+    if (place.assigned != InvalidAttrNumber) {
+        WholeRunSearch search;
+        expression.uses_whole_run = pg_finds_whole_run(expression.tree, &search);
+    }
     expression.frozen_literal = pg_frozen_literal(expression.tree, literals);
+    if (table != nullptr)
+        table_close(table, NoLock);
     free_parsestate(state);
     return expression;
 }
 
-const char* pg_print_expression(const ExpressionTree& expression, Oid relation)
+const char* pg_print_expression(const ExpressionTree& expression, const ExpressionPlace& place)
 {
-    const bool has_columns = OidIsValid(relation);
-    List* context = has_columns ? deparse_context_for("target", relation) : NIL;
     // A copy: printing may write into the tree (18 resolves the columns of GROUP BY in place).
     auto* tree = static_cast<Node*>(copyObjectImpl(expression.tree));
+    if (place.assigned != InvalidAttrNumber)
+        return deparse_expression(tree, pg_names_with_run(place.relation), true, false);
+    const bool has_columns = OidIsValid(place.relation);
+    List* context = has_columns ? deparse_context_for("target", place.relation) : NIL;
     return deparse_expression(tree, context, has_columns, false);
 }
 

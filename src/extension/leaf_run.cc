@@ -18,7 +18,7 @@ namespace {
 // A batch starts small and grows to what the target duration allows: 16 blocks are about a thousand rows.
 constexpr std::int64_t first_blocks = 16;
 constexpr std::int64_t most_blocks = 8192;
-// The row ids of a batch that locks first are in memory: 256 * 291 * 6 bytes.
+// The row ids of a batch that locks first, or updates, are in memory: 256 * 291 * 6 bytes.
 constexpr std::int64_t most_locked_blocks = 256;
 constexpr std::int64_t first_rows = 1000;
 // Where rows take others along: nobody knows how many.
@@ -55,7 +55,8 @@ std::vector<BlockRange> small_parts(BlockRange blocks)
 LeafRun::LeafRun(const RunContext& context, const Eligibility& eligibility, Oid leaf, RunLimits& limits,
                  SkippedReasons& skipped)
     : context_(context), eligibility_(eligibility), leaf_(leaf), limits_(limits), skipped_(skipped),
-      statements_(context.policy, eligibility, leaf, context.session.owner), batches_(context, statements_),
+      statements_(context.policy, eligibility, leaf, context.session.owner, context.update),
+      batches_(context, statements_),
       rows_sizer_(
           target_duration(context.request),
           context.policy.batch_size.value_or(batches_.has_dependents() ? first_rows_with_dependents : first_rows), 1,
@@ -133,7 +134,7 @@ void LeafRun::walk_blocks()
     // Rows that are appended from now on are younger than the cutoff.
     const std::uint32_t end = look([this] { return block_count(leaf_); });
     core::BatchSizer sizer(target_duration(context_.request), first_blocks, 1,
-                           statements_.must_lock_first() ? most_locked_blocks : most_blocks);
+                           statements_.holds_row_ids() ? most_locked_blocks : most_blocks);
     for (std::uint32_t begin = 0; begin < end;) {
         check_bounds();
         const bool by_rows = takes_rows();

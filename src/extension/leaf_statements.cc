@@ -2,6 +2,7 @@
 
 #include "extension/builtin_code.h"
 #include "extension/references.h"
+#include "pg/latest_versions.h"
 #include "pg/text.h"
 
 extern "C" {
@@ -42,10 +43,17 @@ constexpr int sample_size = 5;
 
 } // namespace
 
-LeafStatements::LeafStatements(const Policy& /*policy*/, const Eligibility& eligibility, Oid leaf, Oid owner)
-    : eligibility_(eligibility), leaf_(leaf), owner_(owner), name_(pg::relation_name(leaf)),
-      not_referenced_(not_referenced_test(leaf, owner)), must_lock_first_(condition_reads_other_rows())
+LeafStatements::LeafStatements(const Policy& /*policy*/, const Eligibility& eligibility, Oid leaf, Oid owner,
+                               const RowUpdate* update)
+    : eligibility_(eligibility), leaf_(leaf), owner_(owner), update_(update), name_(pg::relation_name(leaf)),
+      not_referenced_(find_blockers()), must_lock_first_(condition_reads_other_rows())
 {
+}
+
+// A row that is changed stays for whatever references it.
+std::string LeafStatements::find_blockers() const
+{
+    return updates() ? "true" : not_referenced_test(leaf_, owner_);
 }
 
 bool LeafStatements::condition_reads_other_rows() const
@@ -55,7 +63,7 @@ bool LeafStatements::condition_reads_other_rows() const
     return may_read_other_rows(plan);
 }
 
-pg::Parameters LeafStatements::parameters(const WorkUnit& unit) const
+pg::Parameters LeafStatements::parameters(Kind kind, const WorkUnit& unit) const
 {
     pg::Parameters values;
     if (const auto* blocks = std::get_if<core::BlockRange>(&unit)) {
@@ -64,7 +72,9 @@ pg::Parameters LeafStatements::parameters(const WorkUnit& unit) const
     } else {
         values.value(TIDARRAYOID, row_id_array(std::get<RowIds>(unit)));
     }
-    eligibility_.add_parameters(values);
+    (kind == Kind::converged ? update_->again() : eligibility_).add_parameters(values);
+    if (kind == Kind::update)
+        update_->add_parameters(values);
     return values;
 }
 
@@ -73,13 +83,22 @@ std::string LeafStatements::compose(Kind kind, bool by_blocks) const
     const std::string rows = by_blocks
                                  ? "target.ctid OPERATOR(pg_catalog.>=) $1 AND target.ctid OPERATOR(pg_catalog.<) $2"
                                  : "target.ctid OPERATOR(pg_catalog.=) ANY ($1)";
-    const std::string eligible = concat(rows, " AND ", eligibility_.row_test(by_blocks ? 3 : 2));
+    const int first = by_blocks ? 3 : 2;
+    const std::string eligible = concat(rows, " AND ", eligibility_.row_test(first));
     const std::string from = concat("FROM ONLY ", name_, " AS target WHERE ", eligible);
     switch (kind) {
     case Kind::remove:
         return concat("DELETE ", from, " AND ", not_referenced_);
+    case Kind::update:
+        return concat("UPDATE ONLY ", name_, " AS target SET ", update_->assignments(), " FROM ",
+                      update_->run_row(first + eligibility_.parameter_count()), " WHERE ", eligible,
+                      " RETURNING target.ctid");
+    case Kind::converged:
+        return concat("SELECT ", key_expression(), " FROM ONLY ", name_, " AS target WHERE ", rows, " AND ",
+                      update_->again().row_test(first), " LIMIT 1");
     case Kind::lock:
-        return concat("SELECT target.ctid ", from, " AND ", not_referenced_, " FOR UPDATE OF target SKIP LOCKED");
+        return concat("SELECT target.ctid ", from, " AND ", not_referenced_, " FOR ",
+                      updates() ? "NO KEY UPDATE" : "UPDATE", " OF target SKIP LOCKED");
     case Kind::collect:
         return concat("SELECT target.ctid ", from, " AND ", not_referenced_);
     case Kind::count:
@@ -119,7 +138,7 @@ const pg::Plan& LeafStatements::plan(pg::Spi& /*spi*/, Kind kind, bool by_blocks
         if (!by_blocks)
             any = RowIds{};
         // Generic, or a custom plan would prefer the age index and read the whole table for each batch.
-        pg::Plan prepared(compose(kind, by_blocks), parameters(any).types(), CURSOR_OPT_GENERIC_PLAN);
+        pg::Plan prepared(compose(kind, by_blocks), parameters(kind, any).types(), CURSOR_OPT_GENERIC_PLAN);
         found = plans_.emplace(key, TidPlan(std::move(prepared), has_blockers())).first;
     }
     if (!found->second.ensure() && !std::exchange(warned_of_plan_, true))
@@ -141,35 +160,59 @@ void LeafStatements::renew()
 {
     plans_.clear();
     name_ = pg::relation_name(leaf_);
-    not_referenced_ = not_referenced_test(leaf_, owner_);
+    not_referenced_ = find_blockers();
     must_lock_first_ = condition_reads_other_rows();
 }
 
 std::int64_t LeafStatements::remove(pg::Spi& spi, const WorkUnit& unit)
 {
     const bool by_blocks = std::holds_alternative<core::BlockRange>(unit);
-    return static_cast<std::int64_t>(spi.execute(plan(spi, Kind::remove, by_blocks), parameters(unit)));
+    return static_cast<std::int64_t>(spi.execute(plan(spi, Kind::remove, by_blocks), parameters(Kind::remove, unit)));
+}
+
+RowIds LeafStatements::update(pg::Spi& spi, const WorkUnit& unit)
+{
+    const auto* blocks = std::get_if<core::BlockRange>(&unit);
+    RowIdCollector collector(blocks != nullptr ? most_rows(*blocks) : std::get<RowIds>(unit).size());
+    spi.stream(plan(spi, Kind::update, blocks != nullptr), parameters(Kind::update, unit), collector,
+               pg::Access::read_write);
+    return collector.take_sorted();
+}
+
+void LeafStatements::check_converged(pg::Spi& spi, const RowIds& rows)
+{
+    if (rows.empty())
+        return;
+    RowIds versions = rows;
+    pg::follow_to_latest_versions(leaf_, versions);
+    for (const std::string& key : keys(spi, Kind::converged, versions))
+        pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                   .message = concat("an updated row would be due again: ", key, " in ", name_),
+                   .hint =
+                       "Let set_values change what the condition tests, e.g. condition => 'payload IS NOT NULL' with "
+                       "payload set to NULL; a trigger may have put it back."});
 }
 
 RowIds LeafStatements::lock(pg::Spi& spi, const WorkUnit& unit)
 {
     const auto* blocks = std::get_if<core::BlockRange>(&unit);
     RowIdCollector collector(blocks != nullptr ? most_rows(*blocks) : std::get<RowIds>(unit).size());
-    spi.stream(plan(spi, Kind::lock, blocks != nullptr), parameters(unit), collector, pg::Access::read_write);
+    spi.stream(plan(spi, Kind::lock, blocks != nullptr), parameters(Kind::lock, unit), collector,
+               pg::Access::read_write);
     return collector.take_sorted();
 }
 
 RowIds LeafStatements::collect(pg::Spi& spi, core::BlockRange blocks)
 {
     RowIdCollector collector(most_rows(blocks));
-    spi.stream(plan(spi, Kind::collect, true), parameters(blocks), collector, pg::Access::read_write);
+    spi.stream(plan(spi, Kind::collect, true), parameters(Kind::collect, blocks), collector, pg::Access::read_write);
     return collector.take_sorted();
 }
 
 LeftBehind LeafStatements::count_left(pg::Spi& spi, const WorkUnit& unit)
 {
     const bool by_blocks = std::holds_alternative<core::BlockRange>(unit);
-    const pg::Rows rows = spi.run(plan(spi, Kind::count, by_blocks), parameters(unit));
+    const pg::Rows rows = spi.run(plan(spi, Kind::count, by_blocks), parameters(Kind::count, unit));
     return {pg::to_int64(rows[0][0]), pg::to_int64(rows[0][1])};
 }
 
@@ -177,7 +220,7 @@ std::vector<std::string> LeafStatements::keys(pg::Spi& spi, Kind kind, const Wor
 {
     std::vector<std::string> keys;
     const bool by_blocks = std::holds_alternative<core::BlockRange>(unit);
-    for (const std::vector<pg::Cell>& row : spi.run(plan(spi, kind, by_blocks), parameters(unit)))
+    for (const std::vector<pg::Cell>& row : spi.run(plan(spi, kind, by_blocks), parameters(kind, unit)))
         keys.push_back(pg::to_text(row[0]));
     return keys;
 }

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "core/block_ranges.h"
-#include "extension/eligibility.h"
 #include "extension/row_ids.h"
+#include "extension/row_update.h"
 #include "extension/tid_plan.h"
 
 #include <map>
@@ -23,8 +23,9 @@ struct LeftBehind {
 
 class LeafStatements {
 public:
-    // `owner`: who runs them; what he cannot read is not probed for references.
-    LeafStatements(const Policy& policy, const Eligibility& eligibility, Oid leaf, Oid owner);
+    // `owner`: who runs them; what he cannot read is not probed for references. `update`: what becomes of the rows;
+    // null when they go.
+    LeafStatements(const Policy& policy, const Eligibility& eligibility, Oid leaf, Oid owner, const RowUpdate* update);
 
     Oid leaf() const noexcept { return leaf_; }
     // True when some constraint can block a row, so that rows may stay behind without being locked.
@@ -34,11 +35,21 @@ public:
     // and deleted, or what a session changed there while a delete waited for it would not be seen.
     bool must_lock_first() const noexcept { return must_lock_first_; }
 
+    // Whether rows are changed, not removed.
+    bool updates() const noexcept { return update_ != nullptr; }
+    // True when a batch has the ids of all its rows in memory.
+    bool holds_row_ids() const noexcept { return must_lock_first_ || updates(); }
+
     // The tables whose rows can block one, for people.
     std::string blocker_names() const;
 
     // Each needs an open Spi in an OwnerTransaction. Age and condition are tested in the statement itself.
     std::int64_t remove(pg::Spi& spi, const WorkUnit& unit);
+    // In place of remove(), for a policy that updates: the row ids of the new versions.
+    RowIds update(pg::Spi& spi, const WorkUnit& unit);
+    // Raises object_not_in_prerequisite_state when one of the rows, as it is now, would be updated again. `rows`: what
+    // update() returned, after every trigger has fired.
+    void check_converged(pg::Spi& spi, const RowIds& rows);
     // Locks what it can without waiting.
     RowIds lock(pg::Spi& spi, const WorkUnit& unit);
     // Eligible rows that nothing blocks, as of now, without locking.
@@ -52,17 +63,19 @@ public:
     void renew();
 
 private:
-    enum class Kind { remove, lock, collect, count, sample, sample_blocked };
+    enum class Kind { remove, update, converged, lock, collect, count, sample, sample_blocked };
     std::string compose(Kind kind, bool by_blocks) const;
     const pg::Plan& plan(pg::Spi& spi, Kind kind, bool by_blocks);
-    pg::Parameters parameters(const WorkUnit& unit) const;
+    pg::Parameters parameters(Kind kind, const WorkUnit& unit) const;
     std::string key_expression() const;
     std::vector<std::string> keys(pg::Spi& spi, Kind kind, const WorkUnit& unit);
+    std::string find_blockers() const;
     bool condition_reads_other_rows() const;
 
     const Eligibility& eligibility_;
     Oid leaf_;
     Oid owner_;
+    const RowUpdate* update_;
     std::string name_;
     std::string not_referenced_;
     bool must_lock_first_;

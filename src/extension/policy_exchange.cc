@@ -179,7 +179,7 @@ void import_one(pg::Spi& spi, const pg::Extension& extension, Policy policy, con
     remove_relations(spi, extension, policy); // what they said must not be in the way of what the import says
     check_target_ownership(policy.target, pg::current_identity().user);
     TextOrigins origins;
-    origins.condition = origins.guard = TextOrigin::unknown;
+    origins.condition = origins.guard = origins.set_values = TextOrigin::unknown;
     const std::string bound_to = check_and_bind(policy, origins);
     if (exists)
         update_policy(spi, extension, policy, bound_to);

@@ -227,6 +227,8 @@ TextOrigins origins_of(const Policy& before, const Policy& after)
     const bool same_target = before.target == after.target;
     if (same_target && before.condition == after.condition)
         origins.condition = TextOrigin::canonical;
+    if (same_target && before.set_values == after.set_values)
+        origins.set_values = TextOrigin::canonical;
     if (before.guard == after.guard)
         origins.guard = TextOrigin::canonical;
     return origins;

@@ -6,6 +6,7 @@
 #include "extension/owner_rights.h"
 #include "extension/policy_state.h"
 #include "extension/relation_rules.h"
+#include "extension/set_values.h"
 #include "extension/target.h"
 #include "extension/time_zone.h"
 #include "pg/text.h"
@@ -50,15 +51,12 @@ void check_choice(const char* what, const std::string& value, std::span<const ch
 
 void check_choices(const Policy& policy)
 {
-    static constexpr std::array actions{"delete"};
-    static constexpr std::array later_actions{"archive", "update", "files"};
+    static constexpr std::array actions{"delete", "update"};
+    static constexpr std::array later_actions{"archive", "files"};
     static constexpr std::array references{"follow"};
     static constexpr std::array later_references{"skip", "error"};
     check_choice("action", policy.action, actions, later_actions);
     check_choice("on_reference", policy.on_reference, references, later_references);
-    if (policy.set_values)
-        refuse("set_values is not supported yet", "It will come with the actions 'update' and 'files'.",
-               ERRCODE_FEATURE_NOT_SUPPORTED);
     static constexpr std::array partitions{"drop", "rows"};
     static constexpr std::array later_partitions{"detach"};
     check_choice("partitions", policy.partitions, partitions, later_partitions);
@@ -66,9 +64,25 @@ void check_choices(const Policy& policy)
         refuse("keep_last and keep_per are not supported yet", "", ERRCODE_FEATURE_NOT_SUPPORTED);
     if (policy.split_families)
         refuse("split_families is not supported yet", "", ERRCODE_FEATURE_NOT_SUPPORTED);
-    if (policy.archive_to)
+    if (policy.archive_to && !updates_rows(policy))
         refuse("archive_to is not supported yet", "It will come with the action 'archive'.",
                ERRCODE_FEATURE_NOT_SUPPORTED);
+}
+
+void check_action_declaration(const Policy& policy)
+{
+    if (!updates_rows(policy)) {
+        if (policy.set_values)
+            refuse(concat("set_values means nothing with action '", policy.action, "'"),
+                   "Say action => 'update', or leave set_values out.");
+        return;
+    }
+    if (!policy.set_values)
+        refuse("a policy with action 'update' needs set_values",
+               R"(Say what becomes of a row: set_values => '{"status": "''closed''"}'.)");
+    if (policy.archive_to)
+        refuse("archive_to means nothing with action 'update'", "Nothing is removed, so nothing is archived.");
+    parse_set_values(*policy.set_values);
 }
 
 void check_numbers(const Policy& policy)
@@ -125,6 +139,28 @@ std::string canonical_guard_of(const Policy& policy, TextOrigin origin)
     }
 }
 
+std::string canonical_value_of(const Policy& policy, const SetValue& value, TextOrigin origin)
+{
+    switch (origin) {
+    case TextOrigin::canonical:
+        read_canonical_value(policy.target, value.column, value.expression);
+        return value.expression;
+    case TextOrigin::unknown:
+        return adopted_value(policy.target, value.column, value.expression);
+    default:
+        return canonical_value(policy.target, value.column, value.expression);
+    }
+}
+
+std::string canonical_set_values(const Policy& policy, TextOrigin origin)
+{
+    std::vector<SetValue> values = parse_set_values(*policy.set_values);
+    check_set_columns(policy.target, values);
+    for (SetValue& value : values)
+        value.expression = canonical_value_of(policy, value, origin);
+    return print_set_values(values);
+}
+
 void check_age(const Policy& policy, bool look_at_rows)
 {
     if (!policy.age_column)
@@ -160,6 +196,7 @@ void check_declaration(const Policy& policy)
     const pg::SettingsScope settings;
     settings.set(pg::language_settings());
     check_choices(policy);
+    check_action_declaration(policy);
     check_age_declaration(policy);
 }
 
@@ -181,6 +218,8 @@ std::string check_and_bind(Policy& policy, const TextOrigins& origins)
             policy.condition = canonical(policy, origins.condition);
         if (policy.guard)
             policy.guard = canonical_guard_of(policy, origins.guard);
+        if (policy.set_values)
+            policy.set_values = canonical_set_values(policy, origins.set_values);
     }
     check_relations(policy);
     return fingerprint(policy);

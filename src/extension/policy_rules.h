@@ -26,6 +26,7 @@ enum class TextOrigin {
 struct TextOrigins {
     TextOrigin condition = TextOrigin::written;
     TextOrigin guard = TextOrigin::written;
+    TextOrigin set_values = TextOrigin::written;
     bool look_at_rows = true; // at the newest age, to check its unit
 };
 

@@ -22,6 +22,7 @@ struct RunPlan {
     std::optional<TimestampTz> cutoff;
     std::string fingerprint;
     double row_width = 0;
+    std::optional<std::string> retain; // of this run
 };
 
 struct Outcome {
@@ -123,6 +124,7 @@ RunPlan PolicyRun::prepare()
     plan.cutoff = request_.as_of.get();
     if (!plan.cutoff)
         plan.cutoff = cutoff_at(policy_, request_.start, request_.retain_text());
+    plan.retain = request_.retain_text() ? request_.retain_text() : policy_.retain;
     plan.window = {plan.cutoff.value_or(request_.start), request_.age_from.get(), request_.age_to.get()};
     if (!policy_.fingerprint) {
         // Restored from a dump before its table was there.
@@ -132,7 +134,7 @@ RunPlan PolicyRun::prepare()
     plan.fingerprint = fingerprint(policy_);
     {
         pg::Spi spi;
-        plan.row_width = average_row_bytes(spi, policy_.target);
+        plan.row_width = updates_rows(policy_) ? 0 : average_row_bytes(spi, policy_.target);
     }
     return plan;
 }
@@ -180,6 +182,7 @@ void PolicyRun::record_plan(std::span<const LeafPlan> leaves)
 Outcome PolicyRun::run_leaves(const RunPlan& plan)
 {
     std::vector<LeafPlan> leaves;
+    std::optional<RowUpdate> update;
     const auto eligibility = in_transaction([&] {
         check_guard();
         auto made = std::make_unique<Eligibility>(policy_, plan.window);
@@ -187,6 +190,8 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
         check_breaker(*made, tables);
         leaves = plan_leaves(*made, tables);
         record_plan(leaves);
+        if (updates_rows(policy_))
+            update.emplace(policy_, request_.start, plan.cutoff, plan.retain);
         return made;
     });
     record_.committed();
@@ -195,8 +200,8 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
     if (request_.max_microseconds.is_set)
         limits.stop_at = pg::elapsed_clock() + microseconds(request_.max_microseconds.value);
     limits.failing_rows_left = static_cast<std::int32_t>(max_failing_rows());
-    const RunContext context{request_, channel_.state(), session_,      policy_,       plan.fingerprint,
-                             watch_,   record_,          lock_timeout_, plan.row_width};
+    const RunContext context{request_, channel_.state(), session_,      policy_,        plan.fingerprint,
+                             watch_,   record_,          lock_timeout_, plan.row_width, update ? &*update : nullptr};
     std::int64_t gone = 0;
     for (const LeafPlan& leaf : leaves) {
         try {
@@ -243,6 +248,8 @@ void PolicyRun::finish_record(const Outcome& outcome)
     const std::vector<SkippedRows> skipped = skipped_.list();
     pg::JsonObject details;
     details.text("condition", policy_.condition).boolean("forced", request_.force);
+    if (policy_.set_values)
+        details.json("set_values", *policy_.set_values);
     in_transaction([&] { record_.finish(outcome.status, outcome.message, skipped, details); });
 }
 

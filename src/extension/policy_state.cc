@@ -9,6 +9,7 @@
 #include "extension/policy_write.h"
 #include "extension/relation_columns.h"
 #include "extension/relation_rules.h"
+#include "extension/set_values.h"
 #include "extension/target.h"
 #include "extension/time_zone.h"
 #include "pg/memory.h"
@@ -25,12 +26,11 @@ void add_uses(const ExpressionTree& expression, Oid relation, ExpressionUses& us
     pg::pg_call([&] { pg_collect_uses(expression, relation, &uses); });
 }
 
-void add_age_column(const Policy& policy, ExpressionUses& uses)
+void add_column(const Policy& policy, AttrNumber number, ExpressionUses& uses)
 {
-    const AgeColumn column = resolve_age_column(policy.target, *policy.age_column, policy.age_unit);
     pg::pg_call([&] {
         uses.column_relations = lappend_oid(uses.column_relations, policy.target);
-        uses.column_numbers = lappend_int(uses.column_numbers, column.number);
+        uses.column_numbers = lappend_int(uses.column_numbers, number);
     });
 }
 
@@ -49,18 +49,28 @@ void add_relation(const Policy& policy, const DeclaredRelation& relation, Expres
     }
 }
 
+void add_set_values(const Policy& policy, ExpressionUses& uses)
+{
+    for (const SetValue& value : parse_set_values(*policy.set_values)) {
+        add_uses(read_canonical_value(policy.target, value.column, value.expression), policy.target, uses);
+        add_column(policy, pg::pg_call([&] { return get_attnum(policy.target, value.column.c_str()); }), uses);
+    }
+}
+
 ExpressionUses uses_of(const Policy& policy)
 {
     ExpressionUses uses{};
     pg::pg_call([&] { uses.relations = lappend_oid(uses.relations, policy.target); });
     if (policy.age_column)
-        add_age_column(policy, uses);
+        add_column(policy, resolve_age_column(policy.target, *policy.age_column, policy.age_unit).number, uses);
     if (policy.condition)
         add_uses(read_canonical_condition(policy.target, *policy.condition), policy.target, uses);
     if (policy.guard)
         add_uses(read_canonical_guard(*policy.guard), InvalidOid, uses);
     for (const DeclaredRelation& relation : relations_of(policy))
         add_relation(policy, relation, uses);
+    if (policy.set_values)
+        add_set_values(policy, uses);
     return uses;
 }
 
@@ -72,6 +82,8 @@ void check_now(const Policy& policy)
     check_declaration(policy);
     find_time_zone(policy.time_zone);
     check_relations(policy);
+    if (policy.set_values)
+        check_set_columns(policy.target, parse_set_values(*policy.set_values));
     const std::string now = fingerprint(policy);
     if (policy.fingerprint && *policy.fingerprint != now)
         pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

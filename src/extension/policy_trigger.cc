@@ -106,18 +106,22 @@ Policy to_policy(HeapTuple tuple, TupleDesc descriptor)
 // The row with what checking made of it: canonical expressions, a target bound to its table, and the time.
 HeapTuple with_changes(HeapTuple tuple, TupleDesc descriptor, const Policy& policy)
 {
-    std::array<Datum, 4> values{};
-    std::array<bool, 4> nulls = {!policy.condition, !policy.guard, false, false};
+    constexpr int changed = 5;
+    std::array<Datum, changed> values{};
+    std::array<bool, changed> nulls = {!policy.condition, !policy.guard, !policy.set_values, false, false};
     if (policy.condition)
         values[0] = pg::text_datum(*policy.condition);
     if (policy.guard)
         values[1] = pg::text_datum(*policy.guard);
-    values[2] = bound_target(policy.target);
+    if (policy.set_values)
+        values[2] = pg::input_value(*policy.set_values, JSONBOID);
+    values[3] = bound_target(policy.target);
     return pg::pg_call([&] {
-        values[3] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-        std::array<int, 4> columns = {SPI_fnumber(descriptor, "condition"), SPI_fnumber(descriptor, "guard"),
-                                      SPI_fnumber(descriptor, "target"), SPI_fnumber(descriptor, "changed_at")};
-        return heap_modify_tuple_by_cols(tuple, descriptor, 4, columns.data(), values.data(), nulls.data());
+        values[4] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+        std::array<int, changed> columns = {SPI_fnumber(descriptor, "condition"), SPI_fnumber(descriptor, "guard"),
+                                            SPI_fnumber(descriptor, "set_values"), SPI_fnumber(descriptor, "target"),
+                                            SPI_fnumber(descriptor, "changed_at")};
+        return heap_modify_tuple_by_cols(tuple, descriptor, changed, columns.data(), values.data(), nulls.data());
     });
 }
 
@@ -158,6 +162,7 @@ HeapTuple check_update(HeapTuple old_tuple, HeapTuple new_tuple, TupleDesc descr
     TextOrigins origins;
     origins.condition = origin_of(before.condition, after.condition, before.target == after.target);
     origins.guard = origin_of(before.guard, after.guard, true);
+    origins.set_values = origin_of(before.set_values, after.set_values, before.target == after.target);
     check_and_bind(after, origins);
     return with_changes(new_tuple, descriptor, after);
 }
@@ -218,7 +223,7 @@ HeapTuple check_insert(HeapTuple tuple, Relation table)
         return tuple;
     }
     check_target_ownership(policy.target, pg::current_identity().user);
-    TextOrigins origins{TextOrigin::unknown, TextOrigin::unknown, false};
+    TextOrigins origins{TextOrigin::unknown, TextOrigin::unknown, TextOrigin::unknown, false};
     const std::optional<pg::PgError> error = pg::try_in_subtransaction([&] { check_and_bind(policy, origins); });
     if (!error)
         return with_changes(tuple, descriptor, policy);

@@ -2,6 +2,7 @@
 
 #include "extension/leaf_statements.h"
 #include "extension/relation.h"
+#include "extension/set_values.h"
 
 namespace pgcleanup {
 
@@ -55,6 +56,8 @@ std::vector<Oid> touched_relations(const Policy& policy)
     std::vector<Oid> relations{policy.target};
     for (const Oid leaf : leaf_tables(policy.target)) {
         relations.push_back(leaf);
+        if (updates_rows(policy))
+            continue;
         for (const Oid dependent : dependents_of(leaf))
             relations.push_back(dependent);
     }

@@ -2,6 +2,7 @@
 
 #include "extension/cascade.h"
 #include "extension/relation_columns.h"
+#include "extension/set_values.h"
 #include "extension/target.h"
 #include "pg/text.h"
 
@@ -59,6 +60,12 @@ void check_not_itself(const Policy& policy, const DeclaredRelation& relation)
 
 void check_relation(const Policy& policy, const DeclaredRelation& relation)
 {
+    if (updates_rows(policy))
+        pg::raise(
+            {.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
+             .message = "a policy with action 'update' has no relations",
+             .detail = concat("Its rows stay, so nothing goes along from ", pg::relation_name(relation.related), "."),
+             .hint = "cleanup_drop_relation removes one."});
     lock_target(relation.related);
     check_kind(relation.related);
     check_owner(policy, relation.related);

@@ -1,5 +1,6 @@
 // Warnings about the target and the tables behind it: indexes, persistence, publications, owners.
 #include "extension/index_facts.h"
+#include "extension/set_values.h"
 #include "extension/settings.h"
 #include "extension/strategy.h"
 #include "extension/table_facts.h"
@@ -160,7 +161,7 @@ void warn_of_publications(const DryRunFacts& facts, Warnings& list)
             if (std::ranges::find(changes, std::pair(leaf, command)) == changes.end())
                 changes.emplace_back(leaf, command);
     };
-    add(facts.policy.target, CMD_DELETE);
+    add(facts.policy.target, updates_rows(facts.policy) ? CMD_UPDATE : CMD_DELETE);
     for (const ForeignKey* key : keys_met(facts))
         if (!key->blocks())
             add(key->referencing, key->cascades() ? CMD_DELETE : CMD_UPDATE);

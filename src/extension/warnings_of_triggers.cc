@@ -1,4 +1,5 @@
 // Warnings about triggers: what fires, and whose code it is.
+#include "extension/set_values.h"
 #include "extension/table_facts.h"
 #include "extension/warnings.h"
 #include "pg/identity.h"
@@ -87,8 +88,9 @@ bool is_superuser(Oid role)
 
 void warn_of_triggers(pg::Spi& spi, const DryRunFacts& facts, Warnings& list)
 {
-    std::vector<Oid> deleted(facts.leaves.begin(), facts.leaves.end());
+    std::vector<Oid> deleted;
     std::vector<Oid> updated;
+    (updates_rows(facts.policy) ? updated : deleted).assign(facts.leaves.begin(), facts.leaves.end());
     for (const ForeignKey* key : keys_met(facts))
         if (!key->blocks())
             add_unique(key->cascades() ? deleted : updated, key->referencing);
@@ -101,8 +103,9 @@ void warn_of_foreign_triggers(pg::Spi& spi, const DryRunFacts& facts, Warnings& 
     if (!is_superuser(facts.owner))
         return;
     const std::vector<Oid> tables = with_partitions(facts.policy.target);
+    const std::int32_t event = updates_rows(facts.policy) ? fires_on_update : fires_on_delete;
     std::vector<std::string> doubtful;
-    for (const std::vector<pg::Cell>& row : triggers_of(spi, tables, fires_on_delete)) {
+    for (const std::vector<pg::Cell>& row : triggers_of(spi, tables, event)) {
         const Oid function_owner = static_cast<Oid>(pg::to_int64(row[5]));
         if (!is_superuser(function_owner))
             doubtful.push_back(concat("trigger ", *row[1], " runs ", *row[4], " of ",
