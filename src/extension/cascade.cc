@@ -18,7 +18,10 @@ constexpr int most_levels = 30;
 // Walks the graph depth first; `path` is the way from the first table, by topmost tables.
 class Walk {
 public:
-    Walk(Cascade& cascade, std::optional<Oid> reader) : cascade_(cascade), reader_(reader) {}
+    Walk(Cascade& cascade, ReferenceGraph& references, std::optional<Oid> reader)
+        : cascade_(cascade), references_(references), reader_(reader)
+    {
+    }
 
     void visit(Oid table)
     {
@@ -27,7 +30,7 @@ public:
         const std::size_t at = cascade_.tables.size();
         cascade_.tables.push_back({table, {}});
         path_.push_back(topmost_table(table));
-        for (ForeignKey& key : references_to(table)) {
+        for (ForeignKey& key : references_[table]) {
             if (reader_ && !may_read(key.referencing, *reader_)) {
                 cascade_.unreadable.push_back(std::move(key));
                 continue;
@@ -53,6 +56,7 @@ private:
     }
 
     Cascade& cascade_;
+    ReferenceGraph& references_;
     std::optional<Oid> reader_;
     std::vector<Oid> path_;
 };
@@ -106,7 +110,8 @@ bool Cascade::reaches(Oid table) const
 Cascade cascade_from(Oid relation, std::optional<Oid> reader)
 {
     Cascade cascade;
-    Walk(cascade, reader).visit(relation);
+    ReferenceGraph references = references_behind(relation);
+    Walk(cascade, references, reader).visit(relation);
     return cascade;
 }
 

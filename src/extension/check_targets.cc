@@ -55,6 +55,12 @@ std::size_t statement_in(const std::string& warning)
     return warning.size();
 }
 
+// What makes a run fail before it has begun.
+bool is_error(const std::string& warning)
+{
+    return warning.starts_with("A run now would be refused");
+}
+
 void report_each(const std::string& name, const std::vector<TargetWarnings>& targets, Warnings TargetWarnings::*list,
                  CheckReport& report)
 {
@@ -63,7 +69,8 @@ void report_each(const std::string& name, const std::vector<TargetWarnings>& tar
             const std::size_t statement = statement_in(warning);
             std::string detail = pg::concat("policy \"", target.policy, "\": ", warning.substr(0, statement));
             detail.erase(detail.find_last_not_of(" .:") + 1);
-            report.add(CheckStatus::warning, name, std::move(detail), warning.substr(statement));
+            report.add(is_error(warning) ? CheckStatus::error : CheckStatus::warning, name, std::move(detail),
+                       warning.substr(statement));
         }
     }
 }
@@ -77,7 +84,7 @@ void check_targets(pg::Spi& spi, const pg::Extension& extension, const std::vect
     report_each("age_index", targets, &TargetWarnings::age_index, report);
     report.otherwise_ok("age_index", "every large target has an index on its age, or another that serves");
     report_each("reference_index", targets, &TargetWarnings::reference_index, report);
-    report.otherwise_ok("reference_index", "every foreign key that a run meets has an index");
+    report.otherwise_ok("reference_index", "every reference that a run meets has an index");
     report_each("foreign_triggers", targets, &TargetWarnings::foreign_triggers, report);
     report.otherwise_ok("foreign_triggers", "no run would carry out other roles' code as a superuser");
 }

@@ -6,6 +6,7 @@
 #include "extension/row_width.h"
 #include "extension/run_checks.h"
 #include "extension/settings.h"
+#include "extension/unindexed.h"
 
 namespace pgcleanup {
 
@@ -47,6 +48,7 @@ private:
     void check_ready() const;
     void check_guard() const;
     void check_breaker(const Eligibility& eligibility, std::span<const Oid> leaves) const;
+    void check_references() const;
     Outcome run_leaves(const RunPlan& plan);
     void run_leaf(const RunContext& context, const Eligibility& eligibility, const LeafPlan& leaf, RunLimits& limits);
     std::unique_ptr<LeafRun> open_leaf(const RunContext& context, const Eligibility& eligibility, Oid leaf,
@@ -113,6 +115,15 @@ void PolicyRun::check_breaker(const Eligibility& eligibility, std::span<const Oi
     if (request_.force)
         return;
     const std::optional<std::string> refusal = breaker_refusal(policy_, eligibility, leaves);
+    if (refusal)
+        throw RunStopped{"failed", *refusal};
+}
+
+void PolicyRun::check_references() const
+{
+    if (policy_.action != "delete" && policy_.action != "archive")
+        return;
+    const std::optional<std::string> refusal = unindexed_refusal(policy_, cascade_from(policy_.target, std::nullopt));
     if (refusal)
         throw RunStopped{"failed", *refusal};
 }
@@ -188,6 +199,7 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
         auto made = std::make_unique<Eligibility>(policy_, plan.window);
         const std::vector<Oid> tables = leaf_tables(policy_.target);
         check_breaker(*made, tables);
+        check_references();
         leaves = plan_leaves(*made, tables);
         record_plan(leaves);
         if (updates_rows(policy_))

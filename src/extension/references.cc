@@ -27,37 +27,56 @@ constexpr std::string_view unindexed_sql = R"(
        UNION SELECT relid FROM pg_partition_tree(c.conrelid) WHERE isleaf) AS leaf)
 )";
 
-// One row per constraint and column. A constraint of a partitioned table has one row for itself and one for each
-// partition on either side; the ones that act are those with a trigger on the referenced table, and of these the
-// topmost within the tree that is asked about.
-std::string keys_sql()
+// The tables whose keys are asked for: the first one, and every one that CASCADE leads to, by any key that there is.
+constexpr std::string_view one_sql = "SELECT $1";
+constexpr std::string_view reachable_sql = R"(
+SELECT $1
+UNION SELECT edge.conrelid FROM asked
+  CROSS JOIN LATERAL (SELECT asked.root UNION SELECT relid FROM pg_partition_tree(asked.root)) AS part (relid)
+  JOIN edge ON edge.confrelid = part.relid)";
+
+// One row per table that is asked about, constraint and column. A constraint of a partitioned table has one row for
+// itself and one for each partition on either side; the ones that act are those with a trigger on the referenced table,
+// and of these the topmost within the tree that is asked about.
+std::string keys_sql(std::string_view asked)
 {
     return pg::concat(R"(
-WITH tree AS (SELECT $1 AS relid UNION SELECT relid FROM pg_partition_tree($1))
+WITH RECURSIVE edge AS MATERIALIZED (
+  SELECT confrelid, conrelid FROM pg_constraint WHERE contype = 'f' AND confdeltype = 'c' AND confrelid <> 0),
+asked (root) AS ()",
+                      asked, R"(),
+tree AS MATERIALIZED (
+  SELECT root, root AS relid FROM asked UNION SELECT root, part.relid FROM asked CROSS JOIN LATERAL pg_partition_tree(root) AS part),
+acting AS MATERIALIZED (
+  SELECT tree.root, c.oid, c.conname, c.conparentid, c.conrelid, c.confrelid, c.conkey, c.confkey, c.conpfeqop, c.confdeltype, g.tgname
+  FROM tree JOIN pg_constraint c ON c.confrelid = tree.relid
+    JOIN pg_trigger g ON g.tgconstraint = c.oid AND g.tgrelid = c.confrelid
+  WHERE c.contype = 'f' AND )",
+                      pg::plain_foreign_key, R"(
+    AND g.tgtype & 8 <> 0 /* DELETE */ AND g.tgenabled IN ('O', 'A')
+    AND (c.conparentid = 0 OR NOT EXISTS (
+      SELECT FROM pg_constraint p JOIN tree AS other ON other.relid = p.confrelid AND other.root = tree.root
+      WHERE p.oid = c.conparentid)))
 SELECT c.oid, (WITH RECURSIVE up (name, parent) AS (SELECT c.conname, c.conparentid
                  UNION ALL SELECT p.conname, p.conparentid FROM up JOIN pg_constraint p ON p.oid = up.parent)
                SELECT up.name FROM up WHERE up.parent = 0), c.conrelid, r.relowner, r.relkind = 'p', c.confrelid, t.relkind = 'p', c.confdeltype::text,
-       quote_ident(ra.attname), quote_ident(ta.attname), k.referencing, k.referenced, k.operator, g.tgname, )",
-                      unindexed_sql, R"(
-FROM pg_constraint c
+       quote_ident(ra.attname), quote_ident(ta.attname), k.referencing, k.referenced, k.operator, c.tgname,
+       CASE WHEN k.n = 1 THEN )",
+                      unindexed_sql, R"( END, c.root
+FROM acting c
   JOIN pg_class r ON r.oid = c.conrelid
   JOIN pg_class t ON t.oid = c.confrelid
-  JOIN pg_trigger g ON g.tgconstraint = c.oid AND g.tgrelid = c.confrelid
   CROSS JOIN LATERAL unnest(c.conkey, c.confkey, c.conpfeqop) WITH ORDINALITY AS k (referencing, referenced, operator, n)
   JOIN pg_attribute ra ON ra.attrelid = c.conrelid AND ra.attnum = k.referencing
   JOIN pg_attribute ta ON ta.attrelid = c.confrelid AND ta.attnum = k.referenced
-WHERE c.contype = 'f' AND c.confrelid IN (SELECT relid FROM tree) AND )",
-                      pg::plain_foreign_key, R"(
-  AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = c.conparentid AND p.confrelid IN (SELECT relid FROM tree))
-  AND g.tgtype & 8 <> 0 /* DELETE */ AND g.tgenabled IN ('O', 'A')
-ORDER BY r.relname, c.conname, c.oid, k.n)");
+ORDER BY c.root, r.relname, c.conname, c.oid, k.n)");
 }
 
-pg::Rows read_keys(Oid relation)
+pg::Rows read_keys(Oid relation, std::string_view asked)
 {
     const pg::AsExtensionOwner bookkeeping(pg::extension());
     pg::Spi spi;
-    return spi.run(keys_sql(), pg::Parameters().oid(relation));
+    return spi.run(keys_sql(asked), pg::Parameters().oid(relation));
 }
 
 Oid to_oid(const pg::Cell& cell)
@@ -104,6 +123,18 @@ void add_column(ForeignKey& key, const std::vector<pg::Cell>& row)
     key.referencing_attributes.push_back(static_cast<AttrNumber>(pg::to_int64(row[10])));
     key.referenced_attributes.push_back(static_cast<AttrNumber>(pg::to_int64(row[11])));
     key.equality_operators.push_back(to_oid(row[12]));
+}
+
+ReferenceGraph to_keys(const pg::Rows& rows)
+{
+    ReferenceGraph graph;
+    for (const std::vector<pg::Cell>& row : rows) {
+        std::vector<ForeignKey>& keys = graph[to_oid(row[15])];
+        if (keys.empty() || keys.back().constraint != to_oid(row[0]))
+            keys.push_back(new_key(row));
+        add_column(keys.back(), row);
+    }
+    return graph;
 }
 
 struct ColumnType {
@@ -161,16 +192,17 @@ std::string column_match(const ForeignKey& key, std::size_t n, std::string_view 
 
 std::vector<ForeignKey> references_to(Oid relation)
 {
-    std::vector<ForeignKey> keys;
     // Most tables are not referenced; the query below costs a short run more than its deletes.
     if (!has_triggers(relation))
-        return keys;
-    for (const std::vector<pg::Cell>& row : read_keys(relation)) {
-        if (keys.empty() || keys.back().constraint != to_oid(row[0]))
-            keys.push_back(new_key(row));
-        add_column(keys.back(), row);
-    }
-    return keys;
+        return {};
+    return to_keys(read_keys(relation, one_sql))[relation];
+}
+
+ReferenceGraph references_behind(Oid relation)
+{
+    if (!has_triggers(relation))
+        return {};
+    return to_keys(read_keys(relation, reachable_sql));
 }
 
 std::string reference_match(const ForeignKey& key, std::string_view referenced, std::string_view referencing)

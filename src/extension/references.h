@@ -3,6 +3,8 @@
 
 #include "extension/policy.h"
 
+#include <map>
+
 namespace pgcleanup {
 
 struct ForeignKey {
@@ -35,6 +37,11 @@ struct ForeignKey {
 // each. Not among them: constraints that are not enforced, whose triggers are disabled, or that are temporal (PERIOD).
 // Reads catalogs only.
 std::vector<ForeignKey> references_to(Oid relation);
+
+// For each table that is referenced, what references_to() says of it: of `relation` and of every table that deletions
+// reach from there by CASCADE (and perhaps of more), in one query.
+using ReferenceGraph = std::map<Oid, std::vector<ForeignKey>>;
+ReferenceGraph references_behind(Oid relation);
 
 // The condition, without parentheses, that the row `referencing` references the row `referenced` (both aliases), by the
 // constraint's own operators, written so that an index on the referencing columns serves. A NULL references nothing.

@@ -13,6 +13,7 @@ int cancel_grace_ms = 5000;
 int history_retain_minutes = 90 * 24 * 60;
 int large_table_row_count = 1'000'000;
 int max_failing_row_count = 100;
+int max_unindexed_row_count = 100'000;
 int old_transaction_seconds = 60 * 60;
 bool is_enabled = true;
 bool is_catching_up = false;
@@ -63,6 +64,10 @@ const auto integer_settings = std::to_array<IntegerSetting>({
      "A row that a constraint or a trigger refuses is left behind and reported; more of them than this stop the "
      "policy.",
      &max_failing_row_count, 0, INT_MAX, PGC_SUSET, 0},
+    {"pg_cleanup.max_unindexed_reference_rows",
+     "Sets how large a table may be that a run reads for each deleted row, for want of an index.",
+     "Compared with the planner's estimate of the referencing table's rows; above it the run is refused. -1: never.",
+     &max_unindexed_row_count, -1, INT_MAX, PGC_SUSET, 0},
     {"pg_cleanup.old_transaction", "Sets from which age on cleanup_check warns of an open transaction.",
      "The space of rows that were deleted since it began cannot be used again.", &old_transaction_seconds, 0,
      INT_MAX / 1000, PGC_SUSET, GUC_UNIT_S},
@@ -151,6 +156,11 @@ std::int64_t large_table_rows()
 std::chrono::seconds old_transaction()
 {
     return std::chrono::seconds(old_transaction_seconds);
+}
+
+std::int64_t max_unindexed_reference_rows()
+{
+    return max_unindexed_row_count;
 }
 
 std::int64_t max_failing_rows()

@@ -21,6 +21,9 @@ std::optional<std::chrono::minutes> history_retain();
 std::int64_t large_table_rows();
 // pg_cleanup.max_failing_rows: rows that a policy may leave behind for their errors before the run of it fails.
 std::int64_t max_failing_rows();
+// pg_cleanup.max_unindexed_reference_rows: a run that would read a larger table for each deleted row is refused; -1:
+// never.
+std::int64_t max_unindexed_reference_rows();
 // pg_cleanup.old_transaction: from this age on, cleanup_check warns of an open transaction.
 std::chrono::seconds old_transaction();
 

@@ -4,6 +4,7 @@
 #include "extension/settings.h"
 #include "extension/strategy.h"
 #include "extension/table_facts.h"
+#include "extension/unindexed.h"
 #include "extension/warnings.h"
 #include "pg/text.h"
 #include "pg/version.h"
@@ -19,34 +20,9 @@ using pg::concat;
 
 namespace {
 
-constexpr std::size_t most_statements = 3;
-
 std::string about_rows(double rows)
 {
     return concat("about ", static_cast<std::int64_t>(rows), " rows");
-}
-
-// One statement per table; a partitioned table gets one per partition, as CONCURRENTLY works only there.
-std::string create_index_statements(const std::vector<Oid>& tables, const std::string& columns)
-{
-    std::vector<std::string> statements;
-    statements.reserve(tables.size());
-    for (const Oid table : tables)
-        statements.push_back(concat("CREATE INDEX CONCURRENTLY ON ", pg::relation_name(table), " (", columns, ");"));
-    const std::size_t shown = std::min(statements.size(), most_statements);
-    std::string text;
-    for (std::size_t n = 0; n < shown; ++n)
-        text += (n == 0 ? "" : " ") + statements[n];
-    return statements.size() > shown ? concat(text, " and so on for ", statements.size() - shown, " more partitions")
-                                     : text;
-}
-
-std::string joined(const std::vector<std::string>& columns)
-{
-    std::string text;
-    for (const std::string& column : columns)
-        text += (text.empty() ? "" : ", ") + column;
-    return text;
 }
 
 char persistence(Oid table)
@@ -135,12 +111,9 @@ void warn_of_missing_age_index(pg::Spi& spi, const DryRunFacts& facts, Warnings&
 
 void warn_of_unindexed_references(const DryRunFacts& facts, Warnings& list)
 {
-    for (const ForeignKey* key : keys_met(facts))
-        if (!key->unindexed.empty())
-            list.push_back(concat(key->referencing_name, " (", about_rows(static_cast<double>(key->referencing_rows)),
-                                  ") references ", key->referenced_name, " (", key->name,
-                                  ") without an index: each deleted row reads all of it. ",
-                                  create_index_statements(key->unindexed, joined(key->referencing_columns))));
+    for (const UnindexedReference& reference : unindexed_references(facts.policy, facts.cascade))
+        list.push_back(concat(reference.is_refused() ? "A run now would be refused: " : "", reference.text,
+                              ": each deleted row reads all of it. ", reference.statements));
 }
 
 void warn_of_unlogged(const DryRunFacts& facts, Warnings& list)
