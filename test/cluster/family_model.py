@@ -68,8 +68,7 @@ class Families:
                         self.musts[root].add(other)
 
     def _rows_of(self, table, part):
-        numbers = set(self.graph.tables[table].rows_in(part))
-        return [row for row in self.rows if row[0] == table and row[1] in numbers]
+        return [row for row in self.rows if row[0] == table and self.graph.tables[table].holds(part, row[1])]
 
     def going(self):
         """The greatest set of rows that may go: whatever cannot go is taken out until nothing is left to take out."""

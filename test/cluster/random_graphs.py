@@ -34,12 +34,15 @@ class Table:
 
     def id_of(self, n):
         if self.id_type == "text":
-            return f"r{n:02}"
+            return f"r{n:05}"
         return f"00000000-0000-7000-8000-{n:012}" if self.id_type == "uuid" else n
 
+    def holds(self, part, n):
+        """Whether row n is in this partition, or the table."""
+        return {None: True, "a": n < self.middle, "b": n >= self.middle}[part]
+
     def rows_in(self, part):
-        """The numbers of the rows that the table, or one of its partitions, holds."""
-        return {None: range(self.rows), "a": range(self.middle), "b": range(self.middle, self.rows)}[part]
+        return [n for n in range(self.rows) if self.holds(part, n)]
 
 
 @dataclasses.dataclass
@@ -165,23 +168,23 @@ class Graph:
             return None
         for key in self.keys:
             if ((key.child, key.parent, key.parent_part, key.full) == (child, parent, part, False) and "id" in key.parent_columns
-                    and not self._sharers(key) and action != "SET DEFAULT"
+                    and not self.sharers(key) and action != "SET DEFAULT"
                     and (not key.sets and not action.startswith("SET") or "CASCADE" in (key.action, action))):
                 return key
         return None
 
-    def _sharers(self, key):
+    def sharers(self, key):
         return [other for other in self.keys if other is not key and set(other.columns) & set(key.columns)]
 
     def _add_relation(self, related):
         random, number = self.random, len(self.relations)
         target, other = self.tables[self.target], self.tables[related]
-        if related == self.target or related in [relation.related for relation in self.relations]:
+        if related in [relation.related for relation in self.relations]:
             return
         unless_referenced = random.random() < 0.7
         direction = random.choice(["child", "parent", "parent", "key", "composite"])
         keys = [key for key in self.keys if (key.child, key.parent, key.sets) == (self.target, related, False)
-                and not any(sharer.sets for sharer in self._sharers(key))]
+                and not any(sharer.sets for sharer in self.sharers(key))]
         if direction == "key" and keys:  # the row that a foreign key of the target points to
             key = random.choice(keys)
             types = [target.columns[column].split()[0] for column in key.columns]
@@ -212,7 +215,7 @@ class Graph:
                 self.vetoing.add(name)
         set_tables = {key.child for key in self.keys if key.sets}
         for key in self.keys:
-            if not key.sets and key.parent not in set_tables and not self._sharers(key) and len(key.columns) == 1 and random.random() < 0.15:
+            if not key.sets and key.parent not in set_tables and not self.sharers(key) and len(key.columns) == 1 and random.random() < 0.15:
                 self.counters.append(key)
         if not optional:
             counted = {key.parent for key in self.counters}
@@ -224,6 +227,11 @@ class Graph:
         while more := {key.child for key in self.keys if key.action == "CASCADE" and key.parent in names} - names:
             names |= more
         return names
+
+    def dependent_tables(self):
+        """The tables whose rows may go with a row of the target; the target itself only if its rows take others of it along."""
+        first = {key.child for key in self.keys if key.action == "CASCADE" and key.parent == self.target}
+        return self._reached(first | {relation.related for relation in self.relations})
 
     # -- rows -------------------------------------------------------------------------------------------------------------
 
@@ -241,7 +249,7 @@ class Graph:
             table.data.append(row)
         for row in table.data[:-1]:
             for key in self.keys:
-                if key.child == table.name and row["n"] in table.rows_in(key.child_part) and random.random() < density:
+                if key.child == table.name and table.holds(key.child_part, row["n"]) and random.random() < density:
                     self._point(row, key)
             for relation in self.relations:
                 if random.random() < 0.7:
@@ -260,7 +268,7 @@ class Graph:
         values = {"id": table.id_of(n), "code": n % 3, "alt": table.alts[n]}
         for column, name in zip(key.columns, key.parent_columns):
             # Half of a key may be NULL, and then it references nothing.
-            half = len(key.columns) > 1 and not key.full and not self._sharers(key)
+            half = len(key.columns) > 1 and not key.full and not self.sharers(key)
             if column not in taken and not (half and self.random.random() < 0.1):
                 row[column] = values[name]
 
@@ -269,10 +277,13 @@ class Graph:
         if any(not column.startswith("s") for column in relation.on_columns) and relation.on_columns.keys() != {"id"}:
             return  # a foreign key's columns
         if "id" in relation.on_columns:
-            if table is other:
-                row[relation.on_columns["id"]] = self.tables[self.target].id_of(self.random.randrange(self.tables[self.target].rows))
-        elif table.name == self.target:
+            n = self.random.randrange(self.tables[self.target].rows)
+            if table is other and (other.name, row["n"]) != (self.target, n):
+                row[relation.on_columns["id"]] = self.tables[self.target].id_of(n)
+        if table.name == self.target and "id" not in relation.on_columns:
             n = self._other(other, None)
+            if (other.name, n) == (table.name, row["n"]):
+                return
             dangling = self.random.random() < 0.1  # what nothing guards may point nowhere
             for column, name in relation.on_columns.items():
                 row[column] = {"id": other.id_of(97 if dangling else n), "code": n % 3}[name]

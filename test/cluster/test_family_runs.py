@@ -4,11 +4,10 @@ run said so before, and a second run finds nothing left to do.
 PG_CLEANUP_SEED repeats a run; PG_CLEANUP_GRAPH=n takes the n-th graph of it alone.
 """
 
-import psycopg2.errors
 import pytest
 
 from family_model import expected, expected_of_skip
-from graph_checks import Wrong, check, dangling, differences, numbers, unequal
+from graph_checks import Wrong, check, dangling, differences, need_families, numbers, unequal
 from pgserver import SOAK
 from random_graphs import Graph
 from surface import Cleanup
@@ -68,16 +67,10 @@ def audit_differences(cursor, graph, gone):
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_runs_do_what_the_model_says(cleanup, seed, chunk):
-    try:
-        cleanup.sql("CREATE TABLE probe (at timestamptz)")
-        cleanup.add_policy("probe", "probe", "at", "30 days", on_reference="skip")
-        cleanup.drop_policy("probe")
-    except psycopg2.errors.FeatureNotSupported:
-        pytest.skip("the engine for families is not there")
-    has_relations = cleanup.value("SELECT to_regprocedure('cleanup_add_relation(text,regclass,jsonb,boolean)') IS NOT NULL")
+    need_families(cleanup)
     failed = []
     for number, chance in numbers(seed, chunk, GRAPHS, CHUNKS):
-        graph = Graph(chance, relations=has_relations)
+        graph = Graph(chance)
         graph.create(cleanup)
         try:
             check_run(cleanup, graph, chance)
