@@ -7,6 +7,7 @@
 #include "pg/latest_snapshot.h"
 #include "pg/statement_limit.h"
 #include "pg/text.h"
+#include "pg/transaction.h"
 
 extern "C" {
 #include "utils/fmgrprotos.h"
@@ -48,8 +49,13 @@ std::chrono::milliseconds longest_batch(const TaskRequest& request)
     return std::max(least, std::chrono::milliseconds(request.batch_target_ms) * times_the_target);
 }
 
-std::vector<Oid> tables_to_count(Oid leaf)
+std::vector<Oid> tables_to_count(const FamilyLinks& links, ReferenceRule rule, Oid leaf)
 {
+    // What references a row that is changed is not touched: no column of a referenced key is ever set.
+    if (rule == ReferenceRule::none)
+        return {};
+    if (rule == ReferenceRule::families)
+        return links.touched_leaves();
     std::vector<Oid> tables;
     for (const Oid dependent : dependents_of(leaf)) {
         for (const Oid table : leaf_tables(dependent))
@@ -59,6 +65,9 @@ std::vector<Oid> tables_to_count(Oid leaf)
     tables.erase(std::unique(tables.begin(), tables.end()), tables.end());
     return tables;
 }
+
+// Attempts at one unit: after so many triggers that keep one row after the other, rows are found by halving.
+constexpr int most_attempts = 20;
 
 } // namespace
 
@@ -72,6 +81,7 @@ BatchFailure classify(const pg::PgError& error)
     case ERRCODE_QUERY_CANCELED:
         return BatchFailure::cancel;
     case ERRCODE_RAISE_EXCEPTION:
+    case ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION:
         return BatchFailure::row;
     default:
         break;
@@ -86,22 +96,18 @@ void check_owner(const OwnerSession& session, const Policy& policy)
         throw RunStopped{"failed", concat("table ", policy.target_name, " got another owner during the run")};
 }
 
-BatchRunner::BatchRunner(const RunContext& context, LeafStatements& statements)
-    : context_(context), statements_(statements), dependents_(find_dependents()),
-      rows_can_stay_(find_whether_rows_can_stay())
+BatchRunner::BatchRunner(const RunContext& context, const Eligibility& eligibility, LeafStatements& statements,
+                         ReferenceRule rule)
+    : context_(context), statements_(statements), family_statements_(eligibility, context.links), rule_(rule)
 {
+    look_at_dependents();
 }
 
-// What references a row that is changed is not touched: no column of a referenced key is ever set.
-std::vector<Oid> BatchRunner::find_dependents() const
+void BatchRunner::look_at_dependents()
 {
-    return statements_.updates() ? std::vector<Oid>() : tables_to_count(statements_.leaf());
-}
-
-bool BatchRunner::find_whether_rows_can_stay() const
-{
-    return statements_.has_blockers() ||
-           has_trigger_before_row(statements_.leaf(), statements_.updates() ? CMD_UPDATE : CMD_DELETE);
+    dependents_ = tables_to_count(context_.links, rule_, statements_.leaf());
+    rows_can_stay_ = statements_.has_blockers() ||
+                     has_trigger_before_row(statements_.leaf(), statements_.updates() ? CMD_UPDATE : CMD_DELETE);
 }
 
 void BatchRunner::enter(OwnerTransaction& /*transaction*/, LOCKMODE lock)
@@ -141,9 +147,11 @@ void BatchRunner::check_definition()
     if (!is_leaf_of(statements_.leaf(), context_.policy.target))
         throw LeafGone{};
     verify_expressions();
-    statements_.renew();
-    dependents_ = find_dependents();
-    rows_can_stay_ = find_whether_rows_can_stay();
+    context_.links = FamilyLinks(context_.policy, context_.session.owner);
+    rule_ = reference_rule(context_.policy, context_.links);
+    statements_.renew(rule_);
+    family_statements_.renew();
+    look_at_dependents();
 }
 
 std::vector<DependentChange> BatchRunner::dependent_counts() const
@@ -164,7 +172,7 @@ std::int64_t BatchRunner::take(const WorkUnit& unit)
     return static_cast<std::int64_t>(updated_.size());
 }
 
-std::int64_t BatchRunner::remove(const WorkUnit& unit, BatchMode mode, BatchResult& result)
+std::int64_t BatchRunner::take_rows(const WorkUnit& unit, BatchMode mode, BatchResult& result)
 {
     if (mode == BatchMode::optimistic)
         return take(unit);
@@ -180,33 +188,67 @@ std::int64_t BatchRunner::remove(const WorkUnit& unit, BatchMode mode, BatchResu
     return removed;
 }
 
+BatchRunner::TargetRows BatchRunner::remove(const WorkUnit& unit, Attempt& attempt, OwnerTransaction& transaction,
+                                            BatchResult& result)
+{
+    if (uses_families())
+        return remove_families(unit, attempt, transaction, result);
+    const std::int64_t removed = take_rows(unit, attempt.mode, result);
+    transaction.set_constraints_immediate();
+    if (statements_.updates()) {
+        pg::Spi spi;
+        statements_.check_converged(spi, std::exchange(updated_, {}));
+    }
+    return {{statements_.leaf(), removed}};
+}
+
+BatchRunner::TargetRows BatchRunner::remove_families(const WorkUnit& unit, Attempt& attempt,
+                                                     OwnerTransaction& transaction, BatchResult& result)
+{
+    FamilyRemoval removal(family_statements_, context_.hook, attempt.refused);
+    FamilyCounts counts;
+    {
+        pg::Spi spi;
+        const RowIds roots = statements_.lock(spi, unit);
+        if (roots.empty())
+            return {{statements_.leaf(), 0}};
+        const std::size_t most = attempt.patience == Patience::limited ? most_rows_of_batch : SIZE_MAX / 8;
+        counts = removal.remove(spi, statements_.leaf(), roots, most, attempt.way);
+    }
+    transaction.set_constraints_immediate();
+    {
+        pg::Spi spi;
+        removal.verify(spi);
+    }
+    result.vetoed = counts.refused;
+    context_.notes.largest = std::max(context_.notes.largest, counts.largest);
+    return counts.roots;
+}
+
 bool BatchRunner::cancel_was_requested() const
 {
     return pg_atomic_read_u32(const_cast<pg_atomic_uint32*>(&context_.channel.cancel_requested)) != 0;
 }
 
-void BatchRunner::remove_within_limit(const WorkUnit& unit, BatchMode mode, Patience patience,
-                                      OwnerTransaction& transaction, BatchResult& result)
+BatchRunner::TargetRows BatchRunner::remove_within_limit(const WorkUnit& unit, Attempt& attempt,
+                                                         OwnerTransaction& transaction, BatchResult& result)
 {
     std::optional<pg::StatementLimit> limit;
     // Whoever fixes the size of batches wants them whole.
-    if (patience == Patience::limited && !context_.policy.batch_size)
+    if (attempt.patience == Patience::limited && !context_.policy.batch_size)
         limit.emplace(longest_batch(context_.request));
     try {
-        result.rows = remove(unit, mode, result);
-        transaction.set_constraints_immediate();
-        if (statements_.updates()) {
-            pg::Spi spi;
-            statements_.check_converged(spi, std::exchange(updated_, {}));
-        }
+        return remove(unit, attempt, transaction, result);
     } catch (const pg::PgError& error) {
         if (error.is_cancel() && limit && limit->passed() && !cancel_was_requested())
             throw BatchTooLong();
         throw;
+    } catch (const FamilyTooLarge&) {
+        throw BatchTooLong();
     }
 }
 
-BatchResult BatchRunner::carry_out(const WorkUnit& unit, BatchMode mode, Patience patience, std::int64_t done_units)
+BatchResult BatchRunner::carry_out(const WorkUnit& unit, Attempt& attempt, std::int64_t done_units)
 {
     BatchResult result;
     OwnerTransaction transaction(context_.session, context_.lock_timeout);
@@ -214,24 +256,26 @@ BatchResult BatchRunner::carry_out(const WorkUnit& unit, BatchMode mode, Patienc
     enter(transaction, RowExclusiveLock);
 
     const std::vector<DependentChange> before = dependent_counts();
-    const std::int64_t deleted_before = count_of(pg_stat_get_xact_tuples_deleted, statements_.leaf());
-    remove_within_limit(unit, mode, patience, transaction, result);
+    const TargetRows rows = remove_within_limit(unit, attempt, transaction, result);
+    for (const auto& [leaf, count] : rows)
+        result.rows += count;
 
     BatchCounters counters;
     counters.rows = result.rows;
-    counters.redone = mode == BatchMode::lock_first && !statements_.must_lock_first();
+    counters.redone = attempt.mode == BatchMode::lock_first && !statements_.must_lock_first() && !uses_families();
     counters.done_units = done_units;
     const std::vector<DependentChange> after = dependent_counts();
     for (std::size_t i = 0; i < after.size(); ++i) {
         DependentChange change{after[i].table, after[i].deleted - before[i].deleted,
                                after[i].changed - before[i].changed};
-        // A table that references itself: what its cascade took, beyond our own rows.
-        if (change.table == statements_.leaf())
-            change.deleted = count_of(pg_stat_get_xact_tuples_deleted, change.table) - deleted_before - result.rows;
+        // Of the target's own tables: what went along, beyond the rows that are due themselves.
+        if (const auto found = rows.find(change.table); found != rows.end())
+            change.deleted -= found->second;
         if (change.deleted != 0 || change.changed != 0)
             counters.dependents.push_back(change);
+        result.has_moved = result.has_moved || (change.table == statements_.leaf() && change.changed != 0);
     }
-    if (rows_can_stay_ || mode == BatchMode::lock_first) {
+    if (rows_can_stay_ || attempt.mode == BatchMode::lock_first) {
         pg::Spi spi;
         result.left = statements_.count_left(spi, unit);
     }
@@ -240,11 +284,34 @@ BatchResult BatchRunner::carry_out(const WorkUnit& unit, BatchMode mode, Patienc
     return result;
 }
 
+// Rows that a trigger keeps are found by trying: each attempt knows those that the ones before it have met.
+BatchResult BatchRunner::attempt_families(const WorkUnit& unit, Attempt& attempt, std::int64_t done_units)
+{
+    for (;; ++attempt.times) {
+        try {
+            return carry_out(unit, attempt, done_units);
+        } catch (const FamilyRefused&) {
+            context_.record.rolled_back();
+            if (attempt.times >= most_attempts)
+                pg::raise({.sqlstate = ERRCODE_RAISE_EXCEPTION, .message = "triggers keep more and more of its rows"});
+        } catch (const pg::PgError& error) {
+            context_.record.rolled_back();
+            const bool may_leave_it_to_constraints = context_.hook == nullptr && !context_.links.has_relations();
+            if (error.sqlstate() != ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION || attempt.way == RemovalWay::roots_only ||
+                !may_leave_it_to_constraints)
+                throw;
+            attempt.way = RemovalWay::roots_only;
+        }
+        pg::check_for_interrupts();
+    }
+}
+
 BatchResult BatchRunner::attempt(const WorkUnit& unit, BatchMode mode, Patience patience, std::int64_t done_units)
 {
+    Attempt attempt{.mode = mode, .patience = patience};
     BatchResult result;
     try {
-        result = carry_out(unit, mode, patience, done_units);
+        result = attempt_families(unit, attempt, done_units);
     } catch (...) {
         context_.record.rolled_back();
         throw;

@@ -3,12 +3,18 @@
 #pragma once
 
 #include "extension/definition_watch.h"
+#include "extension/family_removal.h"
 #include "extension/leaf_statements.h"
 #include "extension/owner_session.h"
 #include "extension/run_record.h"
 #include "extension/task_channel.h"
 
 namespace pgcleanup {
+
+// What a run learns of families on its way.
+struct FamilyNotes {
+    std::size_t largest = 0; // rows of the largest family that is beyond pg_cleanup.max_family_rows
+};
 
 // What every batch of a policy's run needs.
 struct RunContext {
@@ -20,8 +26,11 @@ struct RunContext {
     DefinitionWatch& watch;
     RunRecord& record;
     std::chrono::milliseconds lock_timeout;
-    double row_width;                  // of what a batch frees
+    double row_width; // of what a batch frees
+    FamilyLinks& links;
+    FamilyNotes& notes;
     const RowUpdate* update = nullptr; // what becomes of the rows; null: they go
+    RemovalHook* hook = nullptr;       // what else is done with rows that go
 };
 
 // Thrown when the leaf table is no longer part of the target: there is nothing more to do in it.
@@ -31,6 +40,7 @@ struct BatchResult {
     std::int64_t rows = 0;
     LeftBehind left;         // counted only where something can stay behind
     std::int64_t vetoed = 0; // locked by us, and yet not deleted (or updated): a trigger kept them
+    bool has_moved = false;  // rows of the leaf table were changed by constraints, and are elsewhere now
 };
 
 enum class BatchMode {
@@ -53,7 +63,8 @@ void check_owner(const OwnerSession& session, const Policy& policy);
 
 class BatchRunner {
 public:
-    BatchRunner(const RunContext& context, LeafStatements& statements);
+    BatchRunner(const RunContext& context, const Eligibility& eligibility, LeafStatements& statements,
+                ReferenceRule rule);
 
     // Locks the leaf table for the rest of the transaction, by its OID, and then makes sure that everything still means
     // what it meant when the run began: throws RunStopped otherwise, or LeafGone. First in every transaction that names
@@ -63,24 +74,43 @@ public:
     BatchResult attempt(const WorkUnit& unit, BatchMode mode, Patience patience, std::int64_t done_units);
     // Whether rows of other tables, or more of this one, may go or change with a row.
     bool has_dependents() const { return !dependents_.empty(); }
+    // Whether rows go by families: every batch locks first, and decides for itself what a reference blocks.
+    bool uses_families() const noexcept { return rule_ == ReferenceRule::families; }
+    FamilyStatements& family_statements() noexcept { return family_statements_; }
 
 private:
     // Raises unless the expressions mean, under the search_path that batches have, what they meant when they were
     // declared.
     void verify_expressions() const;
-    std::vector<Oid> find_dependents() const;
-    bool find_whether_rows_can_stay() const;
     void check_definition();
+    // How an attempt at a batch goes, and what earlier ones at the same unit have shown.
+    struct Attempt {
+        BatchMode mode;
+        Patience patience;
+        RemovalWay way = RemovalWay::one_statement;
+        core::RowSet refused = {};
+        int times = 0;
+    };
+    // Of what one batch deletes: rows of the target, by leaf table.
+    using TargetRows = std::map<Oid, std::int64_t>;
+
+    void look_at_dependents();
     std::vector<DependentChange> dependent_counts() const;
-    BatchResult carry_out(const WorkUnit& unit, BatchMode mode, Patience patience, std::int64_t done_units);
+    BatchResult carry_out(const WorkUnit& unit, Attempt& attempt, std::int64_t done_units);
+    BatchResult attempt_families(const WorkUnit& unit, Attempt& attempt, std::int64_t done_units);
     std::int64_t take(const WorkUnit& unit);
-    std::int64_t remove(const WorkUnit& unit, BatchMode mode, BatchResult& result);
-    void remove_within_limit(const WorkUnit& unit, BatchMode mode, Patience patience, OwnerTransaction& transaction,
-                             BatchResult& result);
+    std::int64_t take_rows(const WorkUnit& unit, BatchMode mode, BatchResult& result);
+    TargetRows remove(const WorkUnit& unit, Attempt& attempt, OwnerTransaction& transaction, BatchResult& result);
+    TargetRows remove_families(const WorkUnit& unit, Attempt& attempt, OwnerTransaction& transaction,
+                               BatchResult& result);
+    TargetRows remove_within_limit(const WorkUnit& unit, Attempt& attempt, OwnerTransaction& transaction,
+                                   BatchResult& result);
     bool cancel_was_requested() const;
 
     const RunContext& context_;
     LeafStatements& statements_;
+    FamilyStatements family_statements_;
+    ReferenceRule rule_;
     std::vector<Oid> dependents_;
     RowIds updated_; // by the batch that is being carried out
     bool rows_can_stay_;

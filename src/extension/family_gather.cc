@@ -17,7 +17,7 @@ public:
     Gathering(FamilyStatements& statements, GatherMode mode, const core::RowSet* gone, const core::RowSet* refused,
               pg::Spi& spi, std::size_t most_rows)
         : statements_(statements), links_(statements.links()), mode_(mode), gone_(gone), refused_(refused), spi_(spi),
-          most_rows_(most_rows)
+          most_rows_(most_rows), most_climbed_(std::min(most_rows, most_rows_of_batch))
     {
     }
 
@@ -211,7 +211,7 @@ private:
             if (!is_member_[node] && climbed_.add(family_.graph.row(node)))
                 level[family_.graph.row(node).table].push_back(row_id_of(family_.graph.row(node)));
         bool found = false;
-        while (!level.empty() && climbed_.size() <= most_rows_) {
+        while (!level.empty() && climbed_.size() <= most_climbed_) {
             NodesOfPlaces next;
             for (const auto& [leaf, ids] : level) {
                 found = pull_in(leaf, ids) || found;
@@ -228,13 +228,13 @@ private:
 
     void climb(std::size_t link, Oid leaf, const RowIds& ids, NodesOfPlaces& next)
     {
-        const std::vector<LinkedRows> linked = statements_.up(spi_, link, leaf, ids, most_rows_);
+        const std::vector<LinkedRows> linked = statements_.up(spi_, link, leaf, ids, most_climbed_);
         for (const LinkedRows& pair : linked) {
             const RowPlace row = place_of(pair.table, pair.other);
             const auto known = family_.graph.find(row);
             if (is_gone(row) || (known && is_member_[*known]))
                 continue;
-            if (climbed_.size() <= most_rows_ && climbed_.add(row))
+            if (climbed_.size() <= most_climbed_ && climbed_.add(row))
                 next[row.table].push_back(pair.other);
         }
     }
@@ -318,6 +318,7 @@ private:
     const core::RowSet* refused_;
     pg::Spi& spi_;
     std::size_t most_rows_;
+    std::size_t most_climbed_; // rows looked at upwards: beyond them, rows that are tied wait for others to go first
     Family family_;
     std::vector<bool> is_member_; // by node
     NodesOfLeaves frontier_;      // members whose links are to be followed

@@ -55,8 +55,9 @@ std::vector<BlockRange> small_parts(BlockRange blocks)
 LeafRun::LeafRun(const RunContext& context, const Eligibility& eligibility, Oid leaf, RunLimits& limits,
                  SkippedReasons& skipped)
     : context_(context), eligibility_(eligibility), leaf_(leaf), limits_(limits), skipped_(skipped),
-      statements_(context.policy, eligibility, leaf, context.session.owner, context.update),
-      batches_(context, statements_),
+      statements_(context.policy, eligibility, leaf, context.session.owner,
+                  reference_rule(context.policy, context.links), context.update),
+      batches_(context, eligibility, statements_, reference_rule(context.policy, context.links)),
       rows_sizer_(
           target_duration(context.request),
           context.policy.batch_size.value_or(batches_.has_dependents() ? first_rows_with_dependents : first_rows), 1,
@@ -101,17 +102,16 @@ void LeafRun::walk(Strategy strategy)
     throw RunStopped{"partial", "stopped: the table was rewritten again and again during the run"};
 }
 
-template <class F>
-auto LeafRun::look(F&& read)
+void LeafRun::retry_look(const std::function<void()>& read)
 {
     core::Backoff backoff(lock_pause, longest_lock_pause, lock_attempts);
     for (;;) {
         try {
             OwnerTransaction transaction(context_.session, context_.lock_timeout);
             batches_.enter(transaction, AccessShareLock);
-            auto result = read();
+            read();
             transaction.commit();
-            return result;
+            return;
         } catch (const pg::PgError& error) {
             if (classify(error) != BatchFailure::lock)
                 throw;
@@ -134,7 +134,7 @@ void LeafRun::walk_blocks()
     // Rows that are appended from now on are younger than the cutoff.
     const std::uint32_t end = look([this] { return block_count(leaf_); });
     core::BatchSizer sizer(target_duration(context_.request), first_blocks, 1,
-                           statements_.holds_row_ids() ? most_locked_blocks : most_blocks);
+                           statements_.holds_row_ids() || batches_.uses_families() ? most_locked_blocks : most_blocks);
     for (std::uint32_t begin = 0; begin < end;) {
         check_bounds();
         const bool by_rows = takes_rows();
@@ -187,7 +187,7 @@ void LeafRun::run_rows(const RowIds& rows, std::int64_t done_units)
 
 BatchMode LeafRun::first_mode() const
 {
-    return statements_.must_lock_first() ? BatchMode::lock_first : BatchMode::optimistic;
+    return statements_.must_lock_first() || batches_.uses_families() ? BatchMode::lock_first : BatchMode::optimistic;
 }
 
 // A unit that takes far too long is carried out in halves; a single row takes as long as it takes.
@@ -226,6 +226,10 @@ void LeafRun::run_in_halves(const WorkUnit& unit, std::int64_t done_units)
 
 void LeafRun::run_unit(const WorkUnit& unit, std::int64_t done_units)
 {
+    if (batches_.uses_families()) {
+        run_families(unit, done_units);
+        return;
+    }
     const std::optional<pg::PgError> error = try_first(unit, done_units);
     if (!error)
         return;
@@ -271,17 +275,21 @@ void LeafRun::redo_lock_first(const WorkUnit& unit, std::int64_t done_units)
         // Rows were free, but something else is locked: the table itself, or rows that a constraint or trigger needs.
         const std::optional<milliseconds> pause = backoff.next();
         if (!pause) {
-            remember(unit);
-            if (++locked_units_ >= most_locked_units)
-                throw RunStopped{"partial",
-                                 concat("stopped: another session keeps a lock that the deletes need; the last "
-                                        "error: ",
-                                        error->fields().message)};
+            note_locked_unit(unit, *error);
             return;
         }
         pg::wait_for_latch(*pause);
         check_bounds();
     }
+}
+
+void LeafRun::note_locked_unit(const WorkUnit& unit, const pg::PgError& error)
+{
+    remember(unit);
+    if (++locked_units_ >= most_locked_units)
+        throw RunStopped{"partial",
+                         concat("stopped: another session keeps a lock that the deletes need; the last error: ",
+                                error.fields().message)};
 }
 
 void LeafRun::isolate(const RowIds& rows, const pg::PgError& first, std::int64_t done_units)
@@ -310,6 +318,11 @@ void LeafRun::isolate(const RowIds& rows, const pg::PgError& first, std::int64_t
     // A batch of one row was known to fail when it came here.
     if (rows.size() == 1 && parts.failed_rows().size() == 1 && !leftovers_.failed.contains(rows.front()))
         set_failed(rows.front(), first);
+    check_failing_rows(last);
+}
+
+void LeafRun::check_failing_rows(const pg::PgError& last) const
+{
     if (limits_.failing_rows_left <= 0)
         throw RunStopped{"failed", concat("too many rows fail (pg_cleanup.max_failing_rows); the last error: ",
                                           last.fields().message)};
@@ -338,7 +351,8 @@ std::optional<pg::PgError> LeafRun::try_batch(const WorkUnit& unit, BatchMode mo
     try {
         const BatchResult result = batches_.attempt(unit, mode, patience, done_units);
         locked_units_ = 0;
-        last_rows_ = result.rows;
+        removed_ += result.rows;
+        has_moved_ = has_moved_ || result.has_moved;
         vetoed_ += result.vetoed;
         if (limits_.rows_left)
             *limits_.rows_left -= result.rows;
@@ -396,7 +410,7 @@ RowIds LeafRun::take(BlockRange blocks)
 std::int64_t LeafRun::try_left_again()
 {
     const core::BlockRanges ranges = std::exchange(leftovers_.again, core::BlockRanges(4096));
-    std::int64_t removed = 0;
+    const std::int64_t removed_before = removed_;
     vetoed_ = 0;
     for (const BlockRange range : ranges) {
         for (const BlockRange part : small_parts(range)) {
@@ -405,19 +419,25 @@ std::int64_t LeafRun::try_left_again()
             leftovers_.again.add(part);
             if (rows.empty())
                 continue;
-            last_rows_ = 0;
-            redo_lock_first(rows, 0);
-            removed += last_rows_;
+            if (batches_.uses_families())
+                run_rows(rows, 0);
+            else
+                redo_lock_first(rows, 0);
         }
     }
-    return removed;
+    return removed_ - removed_before;
 }
 
 void LeafRun::finish(bool try_again)
 {
-    if (leftovers_.again.empty())
-        return;
-    for (int pass = 0; try_again && pass < most_passes && try_left_again() > 0 && statements_.has_blockers(); ++pass) {
+    for (int pass = 0; try_again && pass < most_passes; ++pass) {
+        // What a constraint has changed is in another place, which the walk may have passed.
+        if (std::exchange(has_moved_, false))
+            leftovers_.again.add({0, look([this] { return block_count(leaf_); })});
+        if (leftovers_.again.empty())
+            return;
+        if (try_left_again() == 0 || !(statements_.has_blockers() || batches_.uses_families()))
+            break;
     }
     count_left();
 }
@@ -435,6 +455,10 @@ void LeafRun::count_left()
 
 void LeafRun::count_left(BlockRange blocks)
 {
+    if (batches_.uses_families()) {
+        count_left_families(blocks);
+        return;
+    }
     LeftBehind left;
     std::vector<std::string> blocked;
     const std::string blockers = look([&] {

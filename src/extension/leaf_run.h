@@ -6,6 +6,8 @@
 #include "extension/skipped.h"
 #include "extension/strategy.h"
 
+#include <functional>
+
 namespace pgcleanup {
 
 // Bounds of a whole run of a policy, shared by its leaf tables.
@@ -29,11 +31,24 @@ private:
     // Runs `read`, which only reads the leaf table, in a transaction of its own. Waits, within limits, for who locks
     // it.
     template <class F>
-    auto look(F&& read);
+    auto look(F&& read)
+    {
+        std::optional<std::invoke_result_t<F>> result;
+        retry_look([&] { result.emplace(read()); });
+        return *std::move(result);
+    }
+    void retry_look(const std::function<void()>& read);
     Oid current_file();
     void walk_blocks();
     void walk_index();
     void run_rows(const RowIds& rows, std::int64_t done_units);
+    // Family by family: halves what fails, whatever the reason, until the one family is found that stays.
+    void run_families(const WorkUnit& unit, std::int64_t done_units);
+    void settle_families(const WorkUnit& unit, const pg::PgError& error, std::int64_t done_units);
+    void count_left_families(core::BlockRange blocks);
+    void classify_left(const RowIds& rows, std::map<std::string, RowIds>& blocked, RowIds& stayed);
+    void check_failing_rows(const pg::PgError& last) const;
+    void note_locked_unit(const WorkUnit& unit, const pg::PgError& error);
     BatchMode first_mode() const;
     void run_unit(const WorkUnit& unit, std::int64_t done_units);
     std::optional<pg::PgError> try_first(const WorkUnit& unit, std::int64_t done_units);
@@ -66,10 +81,12 @@ private:
     core::BatchSizer rows_sizer_;
     LeafLeftovers leftovers_;
     int locked_units_ = 0;       // in a row
+    int lock_failures_ = 0;      // attempts in a row, while families are halved
+    bool has_moved_ = false;     // rows of this table were changed by constraints, and are elsewhere now
     bool rows_are_slow_ = false; // so slow that one block is too much for a batch
-    std::int64_t last_rows_ = 0;
-    std::int64_t vetoed_ = 0; // in the last pass
-    std::int64_t stayed_ = 0; // neither blocked nor failing: vetoed, or locked
+    std::int64_t removed_ = 0;   // so far
+    std::int64_t vetoed_ = 0;    // in the last pass
+    std::int64_t stayed_ = 0;    // neither blocked nor failing: vetoed, or locked
     std::vector<std::string> stayed_samples_;
 };
 

@@ -44,16 +44,11 @@ constexpr int sample_size = 5;
 } // namespace
 
 LeafStatements::LeafStatements(const Policy& /*policy*/, const Eligibility& eligibility, Oid leaf, Oid owner,
-                               const RowUpdate* update)
+                               ReferenceRule rule, const RowUpdate* update)
     : eligibility_(eligibility), leaf_(leaf), owner_(owner), update_(update), name_(pg::relation_name(leaf)),
-      not_referenced_(find_blockers()), must_lock_first_(condition_reads_other_rows())
+      rule_(rule), not_referenced_(reference_test(rule, leaf, owner)),
+      must_lock_first_(rule == ReferenceRule::unreferenced || condition_reads_other_rows())
 {
-}
-
-// A row that is changed stays for whatever references it.
-std::string LeafStatements::find_blockers() const
-{
-    return updates() ? "true" : not_referenced_test(leaf_, owner_);
 }
 
 bool LeafStatements::condition_reads_other_rows() const
@@ -151,17 +146,18 @@ const pg::Plan& LeafStatements::plan(pg::Spi& /*spi*/, Kind kind, bool by_blocks
 std::string LeafStatements::blocker_names() const
 {
     std::string names;
-    for (const Oid table : blocking_tables(leaf_, owner_))
+    for (const Oid table : reference_tables(rule_, leaf_, owner_))
         names.append(names.empty() ? "" : ", ").append(pg::relation_name(table));
     return names;
 }
 
-void LeafStatements::renew()
+void LeafStatements::renew(ReferenceRule rule)
 {
     plans_.clear();
     name_ = pg::relation_name(leaf_);
-    not_referenced_ = find_blockers();
-    must_lock_first_ = condition_reads_other_rows();
+    rule_ = rule;
+    not_referenced_ = reference_test(rule, leaf_, owner_);
+    must_lock_first_ = rule == ReferenceRule::unreferenced || condition_reads_other_rows();
 }
 
 std::int64_t LeafStatements::remove(pg::Spi& spi, const WorkUnit& unit)

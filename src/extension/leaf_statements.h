@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/block_ranges.h"
+#include "extension/reference_rules.h"
 #include "extension/row_ids.h"
 #include "extension/row_update.h"
 #include "extension/tid_plan.h"
@@ -25,14 +26,16 @@ class LeafStatements {
 public:
     // `owner`: who runs them; what he cannot read is not probed for references. `update`: what becomes of the rows;
     // null when they go.
-    LeafStatements(const Policy& policy, const Eligibility& eligibility, Oid leaf, Oid owner, const RowUpdate* update);
+    LeafStatements(const Policy& policy, const Eligibility& eligibility, Oid leaf, Oid owner, ReferenceRule rule,
+                   const RowUpdate* update = nullptr);
 
     Oid leaf() const noexcept { return leaf_; }
     // True when some constraint can block a row, so that rows may stay behind without being locked.
     bool has_blockers() const noexcept { return not_referenced_ != "true"; }
 
-    // True when the condition may depend on rows of other tables: then only rows that are locked already may be tested
-    // and deleted, or what a session changed there while a delete waited for it would not be seen.
+    // True when the test may depend on rows of other tables (a condition with a subquery, references that would be
+    // followed): then only rows that are locked already may be tested and deleted, or what a session changed there
+    // while a delete waited for it would not be seen.
     bool must_lock_first() const noexcept { return must_lock_first_; }
 
     // Whether rows are changed, not removed.
@@ -60,16 +63,17 @@ public:
     std::vector<std::string> sample_rows(pg::Spi& spi, const RowIds& rows);
 
     // Composes and plans everything anew, after a definition changed: names may stand for something else now.
-    void renew();
+    void renew(ReferenceRule rule);
+
+    // The key of the row `target`, as JSON text.
+    std::string key_expression() const;
 
 private:
     enum class Kind { remove, update, converged, lock, collect, count, sample, sample_blocked };
     std::string compose(Kind kind, bool by_blocks) const;
     const pg::Plan& plan(pg::Spi& spi, Kind kind, bool by_blocks);
     pg::Parameters parameters(Kind kind, const WorkUnit& unit) const;
-    std::string key_expression() const;
     std::vector<std::string> keys(pg::Spi& spi, Kind kind, const WorkUnit& unit);
-    std::string find_blockers() const;
     bool condition_reads_other_rows() const;
 
     const Eligibility& eligibility_;
@@ -77,6 +81,7 @@ private:
     Oid owner_;
     const RowUpdate* update_;
     std::string name_;
+    ReferenceRule rule_;
     std::string not_referenced_;
     bool must_lock_first_;
     bool warned_of_plan_ = false;

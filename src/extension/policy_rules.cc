@@ -53,10 +53,9 @@ void check_choices(const Policy& policy)
 {
     static constexpr std::array actions{"delete", "update"};
     static constexpr std::array later_actions{"archive", "files"};
-    static constexpr std::array references{"follow"};
-    static constexpr std::array later_references{"skip", "error"};
+    static constexpr std::array references{"follow", "skip", "error"};
     check_choice("action", policy.action, actions, later_actions);
-    check_choice("on_reference", policy.on_reference, references, later_references);
+    check_choice("on_reference", policy.on_reference, references, {});
     static constexpr std::array partitions{"drop", "rows"};
     static constexpr std::array later_partitions{"detach"};
     check_choice("partitions", policy.partitions, partitions, later_partitions);

@@ -48,7 +48,7 @@ private:
     void check_ready() const;
     void check_guard() const;
     void check_breaker(const Eligibility& eligibility, std::span<const Oid> leaves) const;
-    void check_references() const;
+    void check_references(const Eligibility& eligibility, std::span<const Oid> leaves) const;
     Outcome run_leaves(const RunPlan& plan);
     void run_leaf(const RunContext& context, const Eligibility& eligibility, const LeafPlan& leaf, RunLimits& limits);
     std::unique_ptr<LeafRun> open_leaf(const RunContext& context, const Eligibility& eligibility, Oid leaf,
@@ -66,6 +66,7 @@ private:
     DefinitionWatch watch_; // before anything is looked at, so that no change is missed
     RunRecord record_;
     SkippedReasons skipped_;
+    FamilyNotes notes_;
     milliseconds lock_timeout_;
 };
 
@@ -119,11 +120,13 @@ void PolicyRun::check_breaker(const Eligibility& eligibility, std::span<const Oi
         throw RunStopped{"failed", *refusal};
 }
 
-void PolicyRun::check_references() const
+void PolicyRun::check_references(const Eligibility& eligibility, std::span<const Oid> leaves) const
 {
-    if (policy_.action != "delete" && policy_.action != "archive")
+    if (updates_rows(policy_))
         return;
-    const std::optional<std::string> refusal = unindexed_refusal(policy_, cascade_from(policy_.target, std::nullopt));
+    std::optional<std::string> refusal = unindexed_refusal(policy_, cascade_from(policy_.target, std::nullopt));
+    if (!refusal)
+        refusal = reference_refusal(policy_, eligibility, leaves, session_.owner);
     if (refusal)
         throw RunStopped{"failed", *refusal};
 }
@@ -194,12 +197,14 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
 {
     std::vector<LeafPlan> leaves;
     std::optional<RowUpdate> update;
+    std::optional<FamilyLinks> links;
     const auto eligibility = in_transaction([&] {
         check_guard();
         auto made = std::make_unique<Eligibility>(policy_, plan.window);
         const std::vector<Oid> tables = leaf_tables(policy_.target);
         check_breaker(*made, tables);
-        check_references();
+        check_references(*made, tables);
+        links.emplace(policy_, session_.owner);
         leaves = plan_leaves(*made, tables);
         record_plan(leaves);
         if (updates_rows(policy_))
@@ -212,8 +217,9 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
     if (request_.max_microseconds.is_set)
         limits.stop_at = pg::elapsed_clock() + microseconds(request_.max_microseconds.value);
     limits.failing_rows_left = static_cast<std::int32_t>(max_failing_rows());
-    const RunContext context{request_, channel_.state(), session_,      policy_,        plan.fingerprint,
-                             watch_,   record_,          lock_timeout_, plan.row_width, update ? &*update : nullptr};
+    const RunContext context{request_,         channel_.state(), session_, policy_,
+                             plan.fingerprint, watch_,           record_,  lock_timeout_,
+                             plan.row_width,   *links,           notes_,   update ? &*update : nullptr};
     std::int64_t gone = 0;
     for (const LeafPlan& leaf : leaves) {
         try {
@@ -262,6 +268,8 @@ void PolicyRun::finish_record(const Outcome& outcome)
     details.text("condition", policy_.condition).boolean("forced", request_.force);
     if (policy_.set_values)
         details.json("set_values", *policy_.set_values);
+    if (notes_.largest > 0)
+        details.json("largest_family", std::to_string(notes_.largest));
     in_transaction([&] { record_.finish(outcome.status, outcome.message, skipped, details); });
 }
 

@@ -14,6 +14,7 @@ int history_retain_minutes = 90 * 24 * 60;
 int large_table_row_count = 1'000'000;
 int max_failing_row_count = 100;
 int max_unindexed_row_count = 100'000;
+int max_family_row_count = 100'000;
 int old_transaction_seconds = 60 * 60;
 bool is_enabled = true;
 bool is_catching_up = false;
@@ -68,6 +69,9 @@ const auto integer_settings = std::to_array<IntegerSetting>({
      "Sets how large a table may be that a run reads for each deleted row, for want of an index.",
      "Compared with the planner's estimate of the referencing table's rows; above it the run is refused. -1: never.",
      &max_unindexed_row_count, -1, INT_MAX, PGC_SUSET, 0},
+    {"pg_cleanup.max_family_rows", "Sets from how many rows on a row with all that goes with it is warned of.",
+     "Such a family goes in one transaction, however long that takes, unless its policy has split_families.",
+     &max_family_row_count, 1, INT_MAX, PGC_SUSET, 0},
     {"pg_cleanup.old_transaction", "Sets from which age on cleanup_check warns of an open transaction.",
      "The space of rows that were deleted since it began cannot be used again.", &old_transaction_seconds, 0,
      INT_MAX / 1000, PGC_SUSET, GUC_UNIT_S},
@@ -166,6 +170,11 @@ std::int64_t max_unindexed_reference_rows()
 std::int64_t max_failing_rows()
 {
     return max_failing_row_count;
+}
+
+std::int64_t max_family_rows()
+{
+    return max_family_row_count;
 }
 
 bool schedules_enabled()

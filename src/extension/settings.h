@@ -24,6 +24,8 @@ std::int64_t max_failing_rows();
 // pg_cleanup.max_unindexed_reference_rows: a run that would read a larger table for each deleted row is refused; -1:
 // never.
 std::int64_t max_unindexed_reference_rows();
+// pg_cleanup.max_family_rows: a family with more rows is warned of, and split where its policy says so.
+std::int64_t max_family_rows();
 // pg_cleanup.old_transaction: from this age on, cleanup_check warns of an open transaction.
 std::chrono::seconds old_transaction();
 
