@@ -28,6 +28,7 @@ void collect(pg::Spi& spi, const pg::Extension& extension, const Policy& policy,
     const DueRows not_counted;
     const DryRunFacts facts{extension, policy, owner, leaves, eligibility, cascade, not_counted};
     warn_of_missing_age_index(spi, facts, found.age_index);
+    warn_of_missing_group_index(spi, facts, found.age_index);
     warn_of_unindexed_references(facts, found.reference_index);
     warn_of_foreign_triggers(spi, facts, found.foreign_triggers);
 }

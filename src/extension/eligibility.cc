@@ -2,6 +2,7 @@
 
 #include "core/uuid7.h"
 #include "extension/age.h"
+#include "extension/keep_newest.h"
 #include "extension/time_zone.h"
 #include "pg/settings_scope.h"
 #include "pg/text.h"
@@ -40,14 +41,6 @@ std::int64_t units_per_second(core::AgeUnit unit)
         break;
     }
     return 1'000'000'000;
-}
-
-// Bits that make a uuid a version 7 of the RFC: the order alone proves nothing, random uuids sort below a cutoff too.
-std::string uuid7_test(const std::string& column)
-{
-    const std::string bytes = concat("pg_catalog.get_byte(pg_catalog.uuid_send(", column, "), ");
-    return concat("(", bytes, "6) OPERATOR(pg_catalog.>>) 4) OPERATOR(pg_catalog.=) 7 AND (", bytes,
-                  "8) OPERATOR(pg_catalog.>>) 6) OPERATOR(pg_catalog.=) 2");
 }
 
 std::string uuid7_as_timestamp(const std::string& column)
@@ -92,6 +85,8 @@ Eligibility::Eligibility(const Policy& policy, const AgeWindow& window)
     kind_ = column.kind;
     type_ = column.type;
     unit_ = column.unit;
+    if (policy.keep_last)
+        not_among_newest_ = not_among_newest(policy, column);
     lower_is_inclusive_ = window.from.has_value() && !TIMESTAMP_IS_NOBEGIN(*window.from);
     AgeWindow finite = window;
     if (!lower_is_inclusive_)
@@ -238,12 +233,17 @@ std::string Eligibility::condition() const
 
 std::string Eligibility::test(int first) const
 {
-    return concat(age_test(first), " AND ", condition());
+    return concat(age_test(first), " AND ", condition(), newest_test());
 }
 
 std::string Eligibility::row_test(int first) const
 {
-    return concat(age_test(first), " AND ", condition(), " IS TRUE");
+    return concat(age_test(first), " AND ", condition(), " IS TRUE", newest_test());
+}
+
+std::string Eligibility::newest_test() const
+{
+    return not_among_newest_ ? concat(" AND ", *not_among_newest_) : "";
 }
 
 std::string Eligibility::age_as_timestamp() const

@@ -34,9 +34,12 @@ public:
     std::string age_test(int first) const;
     // The canonical condition in parentheses, or "true".
     std::string condition() const;
-    // Both, so that a planner may use any index: `age_test AND (condition)`.
+    // Whether the newest rows of each group stay, so that what is due depends on other rows of the target.
+    bool keeps_newest() const noexcept { return not_among_newest_.has_value(); }
+    // All, so that a planner may use any index: `age_test AND (condition)`, and that the row is not one of the newest
+    // that stay.
     std::string test(int first) const;
-    // Both, with the condition kept out of the join tree (`(condition) IS TRUE`): a delete by row id must stay one.
+    // All, with the condition kept out of the join tree (`(condition) IS TRUE`): a delete by row id must stay one.
     std::string row_test(int first) const;
 
     // An expression of type timestamptz over `target`: the age of a row, for oldest, newest and preview. NULL without
@@ -55,6 +58,7 @@ private:
     void set_integer_bounds(const AgeWindow& window, TimestampTz before);
     void set_uuid_bounds(const AgeWindow& window, TimestampTz before);
     void add(pg::Parameters& parameters, const Bound& bound) const;
+    std::string newest_test() const;
 
     std::optional<std::string> column_;
     AgeKind kind_ = AgeKind::none;
@@ -62,6 +66,7 @@ private:
     core::AgeUnit unit_ = core::AgeUnit::s;
     std::string time_zone_;
     std::string condition_;
+    std::optional<std::string> not_among_newest_;
     Bound lower_;
     Bound upper_;                                // exclusive
     std::vector<std::pair<Bound, Bound>> holes_; // between them, lower inclusive

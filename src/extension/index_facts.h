@@ -14,4 +14,8 @@ enum class IndexUse {
 // counts for searching. Reads catalogs only.
 bool has_age_index(pg::Spi& spi, Oid leaf, const std::string& column, IndexUse use);
 
+// Whether `leaf` has a valid btree index of all rows (NULL ages apart) whose first columns are `group`, in any order,
+// and then `column`: it finds the newest rows of a group. Reads catalogs only.
+bool has_group_index(pg::Spi& spi, Oid leaf, const std::vector<std::string>& group, const std::string& column);
+
 } // namespace pgcleanup

@@ -47,12 +47,14 @@ LeafStatements::LeafStatements(const Policy& /*policy*/, const Eligibility& elig
                                ReferenceRule rule, const RowUpdate* update)
     : eligibility_(eligibility), leaf_(leaf), owner_(owner), update_(update), name_(pg::relation_name(leaf)),
       rule_(rule), not_referenced_(reference_test(rule, leaf, owner)),
-      must_lock_first_(rule == ReferenceRule::unreferenced || condition_reads_other_rows())
+      must_lock_first_(rule == ReferenceRule::unreferenced || depends_on_other_rows())
 {
 }
 
-bool LeafStatements::condition_reads_other_rows() const
+bool LeafStatements::depends_on_other_rows() const
 {
+    if (eligibility_.keeps_newest())
+        return true;
     const pg::Spi spi;
     const pg::Plan plan(concat("SELECT FROM ONLY ", name_, " AS target WHERE ", eligibility_.condition()), {});
     return may_read_other_rows(plan);
@@ -134,7 +136,7 @@ const pg::Plan& LeafStatements::plan(pg::Spi& /*spi*/, Kind kind, bool by_blocks
             any = RowIds{};
         // Generic, or a custom plan would prefer the age index and read the whole table for each batch.
         pg::Plan prepared(compose(kind, by_blocks), parameters(kind, any).types(), CURSOR_OPT_GENERIC_PLAN);
-        found = plans_.emplace(key, TidPlan(std::move(prepared), has_blockers())).first;
+        found = plans_.emplace(key, TidPlan(std::move(prepared), has_blockers() || eligibility_.keeps_newest())).first;
     }
     if (!found->second.ensure() && !std::exchange(warned_of_plan_, true))
         pg::notice(WARNING,
@@ -157,7 +159,7 @@ void LeafStatements::renew(ReferenceRule rule)
     name_ = pg::relation_name(leaf_);
     rule_ = rule;
     not_referenced_ = reference_test(rule, leaf_, owner_);
-    must_lock_first_ = rule == ReferenceRule::unreferenced || condition_reads_other_rows();
+    must_lock_first_ = rule == ReferenceRule::unreferenced || depends_on_other_rows();
 }
 
 std::int64_t LeafStatements::remove(pg::Spi& spi, const WorkUnit& unit)

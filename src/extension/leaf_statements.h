@@ -33,9 +33,9 @@ public:
     // True when some constraint can block a row, so that rows may stay behind without being locked.
     bool has_blockers() const noexcept { return not_referenced_ != "true"; }
 
-    // True when the test may depend on rows of other tables (a condition with a subquery, references that would be
-    // followed): then only rows that are locked already may be tested and deleted, or what a session changed there
-    // while a delete waited for it would not be seen.
+    // True when the test may depend on other rows (the newest ones of a group that stay, a condition with a subquery,
+    // references that would be followed): then only rows that are locked already may be tested and deleted, or what a
+    // session changed there while a delete waited for it would not be seen.
     bool must_lock_first() const noexcept { return must_lock_first_; }
 
     // Whether rows are changed, not removed.
@@ -74,7 +74,7 @@ private:
     const pg::Plan& plan(pg::Spi& spi, Kind kind, bool by_blocks);
     pg::Parameters parameters(Kind kind, const WorkUnit& unit) const;
     std::vector<std::string> keys(pg::Spi& spi, Kind kind, const WorkUnit& unit);
-    bool condition_reads_other_rows() const;
+    bool depends_on_other_rows() const;
 
     const Eligibility& eligibility_;
     Oid leaf_;

@@ -185,7 +185,7 @@ std::optional<OldestRow> oldest_of_leaves(pg::Spi& spi, const Eligibility& eligi
 
 std::optional<OldestRow> oldest_row(pg::Spi& spi, const Policy& policy)
 {
-    if (!policy.age_column)
+    if (!policy.age_column || policy.keep_last) // behind the newest ones of each group, which would have to be found
         return std::nullopt;
     const Ownership ownership = ownership_of(policy.target);
     if (ownership.hides_rows)

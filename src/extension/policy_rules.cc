@@ -3,6 +3,7 @@
 #include "extension/age.h"
 #include "extension/eligibility.h"
 #include "extension/expression.h"
+#include "extension/keep_newest.h"
 #include "extension/owner_rights.h"
 #include "extension/policy_state.h"
 #include "extension/relation_rules.h"
@@ -59,8 +60,6 @@ void check_choices(const Policy& policy)
     static constexpr std::array partitions{"drop", "rows"};
     static constexpr std::array later_partitions{"detach"};
     check_choice("partitions", policy.partitions, partitions, later_partitions);
-    if (policy.keep_last || !policy.keep_per.empty())
-        refuse("keep_last and keep_per are not supported yet", "", ERRCODE_FEATURE_NOT_SUPPORTED);
     if (policy.split_families)
         refuse("split_families is not supported yet", "", ERRCODE_FEATURE_NOT_SUPPORTED);
     if (policy.archive_to && !updates_rows(policy))
@@ -110,6 +109,28 @@ void check_age_declaration(const Policy& policy)
                "Without either, every row would be due: give age_column and retain, or condition.");
     if (policy.retain)
         check_retain(*policy.retain);
+}
+
+void check_keep_declaration(const Policy& policy)
+{
+    if (!policy.keep_last && !policy.keep_per.empty())
+        refuse("keep_per needs keep_last", "Say how many rows of each group stay: keep_last => 10.");
+    if (!policy.keep_last)
+        return;
+    if (*policy.keep_last < 1)
+        refuse(concat("keep_last ", *policy.keep_last, " is not positive"),
+               "Leave it out to keep rows by their age alone.");
+    if (!policy.age_column)
+        refuse("keep_last needs an age_column", "It says which rows are the newest: give age_column and retain.");
+    for (auto name = policy.keep_per.begin(); name != policy.keep_per.end(); ++name)
+        if (std::find(policy.keep_per.begin(), name, *name) != name)
+            refuse(concat("keep_per names column \"", *name, "\" twice"));
+    if (policy.set_values)
+        for (const SetValue& value : parse_set_values(*policy.set_values))
+            if (value.column == *policy.age_column ||
+                std::ranges::find(policy.keep_per, value.column) != policy.keep_per.end())
+                refuse(concat("set_values must not set \"", value.column, "\" together with keep_last"),
+                       "It says which rows of a group are the newest: others would become due by each update.");
 }
 
 std::string canonical(const Policy& policy, TextOrigin origin)
@@ -197,6 +218,7 @@ void check_declaration(const Policy& policy)
     check_choices(policy);
     check_action_declaration(policy);
     check_age_declaration(policy);
+    check_keep_declaration(policy);
 }
 
 void check_whole_declaration(const Policy& policy)
@@ -213,6 +235,7 @@ std::string check_and_bind(Policy& policy, const TextOrigins& origins)
     {
         const InOwnersRights in_owners_rights(target_owner(policy.target), explicit_search_path());
         check_age(policy, origins.look_at_rows);
+        group_columns(policy);
         if (policy.condition)
             policy.condition = canonical(policy, origins.condition);
         if (policy.guard)

@@ -4,6 +4,7 @@
 #include "extension/audit.h"
 #include "extension/expression.h"
 #include "extension/fingerprint.h"
+#include "extension/keep_newest.h"
 #include "extension/owner_rights.h"
 #include "extension/policy_rules.h"
 #include "extension/policy_write.h"
@@ -57,12 +58,21 @@ void add_set_values(const Policy& policy, ExpressionUses& uses)
     }
 }
 
+void add_groups(const Policy& policy, ExpressionUses& uses)
+{
+    for (const GroupColumn& column : group_columns(policy)) {
+        add_column(policy, column.number, uses);
+        pg::pg_call([&] { uses.operators = lappend_oid(uses.operators, column.equality); });
+    }
+}
+
 ExpressionUses uses_of(const Policy& policy)
 {
     ExpressionUses uses{};
     pg::pg_call([&] { uses.relations = lappend_oid(uses.relations, policy.target); });
     if (policy.age_column)
         add_column(policy, resolve_age_column(policy.target, *policy.age_column, policy.age_unit).number, uses);
+    add_groups(policy, uses);
     if (policy.condition)
         add_uses(read_canonical_condition(policy.target, *policy.condition), policy.target, uses);
     if (policy.guard)

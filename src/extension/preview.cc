@@ -4,7 +4,9 @@
 #include "extension/eligibility.h"
 #include "extension/index_facts.h"
 #include "extension/references.h"
+#include "extension/set_values.h"
 #include "extension/table_facts.h"
+#include "extension/warnings.h"
 #include "pg/text.h"
 
 namespace pgcleanup {
@@ -80,6 +82,9 @@ private:
         std::string text = age_reason(row);
         if (policy_.condition)
             text += concat(text.empty() ? "" : " and ", "meets the condition ", *policy_.condition);
+        if (policy_.keep_last)
+            text += concat(" and is not among the newest ", *policy_.keep_last, " rows of its ",
+                           policy_.keep_per.empty() ? "table" : listed(policy_.keep_per));
         if (row[3] == "t")
             return text;
         return concat(text, "; blocked: ", blockers(row));

@@ -8,7 +8,7 @@ namespace pgcleanup {
 // A prepared statement of a batch, with a generic plan that is looked at before each use.
 class TidPlan {
 public:
-    // `probes`: the statement looks, for each row, whether another table references it.
+    // `probes`: the statement looks, for each row, at others: whether they reference it, whether they are newer.
     TidPlan(pg::Plan plan, bool probes) : plan_(std::move(plan)), probes_(probes) {}
 
     const pg::Plan& plan() const noexcept { return plan_; }

@@ -16,6 +16,7 @@ std::vector<std::string> warnings_of(pg::Spi& spi, const DryRunFacts& facts)
     warn_of_blocked_rows(facts, list);
     warn_of_overlap(spi, facts, list);
     warn_of_missing_age_index(spi, facts, list);
+    warn_of_missing_group_index(spi, facts, list);
     warn_of_unindexed_references(facts, list);
     warn_of_unlogged(facts, list);
     warn_of_publications(facts, list);

@@ -109,6 +109,28 @@ void warn_of_missing_age_index(pg::Spi& spi, const DryRunFacts& facts, Warnings&
                           column, ": each run reads the whole table. ", create_index_statements(without, column)));
 }
 
+void warn_of_missing_group_index(pg::Spi& spi, const DryRunFacts& facts, Warnings& list)
+{
+    // Each row that is looked at asks for the end of its group: without an index that is a walk through the table.
+    constexpr double rows_worth_a_warning = 1000;
+    const double rows = estimated_rows(facts.policy.target);
+    if (!facts.policy.keep_last || rows < rows_worth_a_warning)
+        return;
+    std::vector<Oid> without;
+    for (const Oid leaf : facts.leaves)
+        if (!has_group_index(spi, leaf, facts.policy.keep_per, *facts.policy.age_column))
+            without.push_back(leaf);
+    if (without.empty())
+        return;
+    std::vector<std::string> columns;
+    for (const std::string& column : facts.policy.keep_per)
+        columns.push_back(pg::quote_identifier(column));
+    columns.push_back(pg::quote_identifier(*facts.policy.age_column));
+    list.push_back(concat(pg::relation_name(facts.policy.target), " has ", about_rows(rows), " and no index on (",
+                          joined(columns), "): keep_last reads it once for each row that is old enough. ",
+                          create_index_statements(without, joined(columns))));
+}
+
 void warn_of_unindexed_references(const DryRunFacts& facts, Warnings& list)
 {
     for (const UnindexedReference& reference : unindexed_references(facts.policy, facts.cascade))

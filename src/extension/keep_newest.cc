@@ -1,0 +1,160 @@
+#include "extension/keep_newest.h"
+
+#include "extension/set_values.h"
+#include "extension/table_facts.h"
+#include "pg/text.h"
+
+extern "C" {
+#include "utils/typcache.h"
+}
+
+namespace pgcleanup {
+
+namespace {
+
+using pg::concat;
+
+// A NULL takes another test than a value, or no index would serve; each column that can be NULL doubles the tests. More
+// columns than this share one that no index serves.
+constexpr std::size_t most_branches = 4;
+
+struct FoundColumn {
+    AttrNumber number = InvalidAttrNumber;
+    Oid type = InvalidOid;
+    bool may_be_null = true;
+};
+
+FoundColumn pg_find_column(Oid relation, const char* name)
+{
+    FoundColumn column;
+    HeapTuple tuple = SearchSysCacheAttName(relation, name);
+    if (!HeapTupleIsValid(tuple))
+        return column;
+    auto* form = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple));
+    if (form->attnum > 0) {
+        column.number = form->attnum;
+        column.type = getBaseType(form->atttypid);
+        column.may_be_null = !form->attnotnull;
+    }
+    ReleaseSysCache(tuple);
+    return column;
+}
+
+Oid equality_of(Oid type)
+{
+    return !OidIsValid(type) ? InvalidOid
+                             : pg::pg_call([&] { return lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr; });
+}
+
+GroupColumn group_column(const Policy& policy, const std::string& name)
+{
+    const FoundColumn found = pg::pg_call([&] { return pg_find_column(policy.target, name.c_str()); });
+    const GroupColumn column{name, found.number, found.type, equality_of(found.type), found.may_be_null};
+    if (column.number == InvalidAttrNumber)
+        pg::raise({.sqlstate = ERRCODE_UNDEFINED_COLUMN,
+                   .message = concat("column \"", name, "\" of ", pg::relation_name(policy.target), " does not exist"),
+                   .hint = "keep_per names columns of the target."});
+    if (!OidIsValid(column.equality)) {
+        const char* type = pg::pg_call([&] { return format_type_be(column.type); });
+        pg::raise({.sqlstate = ERRCODE_UNDEFINED_FUNCTION,
+                   .message = concat("keep_per cannot group by column \"", name, "\""),
+                   .detail = concat("Its type ", type, " has no equality operator.")});
+    }
+    return column;
+}
+
+std::string equal(const GroupColumn& column)
+{
+    const std::string name = pg::quote_identifier(column.name);
+    const std::string left = concat("newer.", name);
+    const std::string right = concat("target.", name);
+    const char* clause = pg::pg_call([&] {
+        StringInfoData text;
+        initStringInfo(&text);
+        generate_operator_clause(&text, left.c_str(), column.type, column.equality, right.c_str(), column.type);
+        return static_cast<const char*>(text.data);
+    });
+    return clause;
+}
+
+// Composes the probes: one for each combination of NULLs.
+class Probes {
+public:
+    Probes(const Policy& policy, const AgeColumn& age)
+        : from_(from_table(policy.target)), keep_(policy.keep_last.value_or(1)), age_(age.quoted_name),
+          is_uuid_(age.kind == AgeKind::uuid), ids_change_(updates_rows(policy)), columns_(group_columns(policy))
+    {
+    }
+
+    std::string all() const { return branch(0, 0, ""); }
+
+private:
+    // `group`: the test of the columns before `n`, `branches` of them with a branch.
+    std::string branch(std::size_t n, std::size_t branches, const std::string& group) const
+    {
+        if (n == columns_.size())
+            return probe(group);
+        const GroupColumn& column = columns_[n];
+        const std::string name = pg::quote_identifier(column.name);
+        if (!column.may_be_null)
+            return branch(n + 1, branches, concat(group, " AND ", equal(column)));
+        if (branches == most_branches)
+            return branch(
+                n + 1, branches,
+                concat(group, " AND (", equal(column), " OR newer.", name, " IS NULL AND target.", name, " IS NULL)"));
+        return concat("CASE WHEN target.", name, " IS NULL THEN ",
+                      branch(n + 1, branches + 1, concat(group, " AND newer.", name, " IS NULL")), " ELSE ",
+                      branch(n + 1, branches + 1, concat(group, " AND ", equal(column))), " END");
+    }
+
+    // Whether the last of the newest rows of a group is newer than `target`; NULL when the group has fewer. From the
+    // group's newest end, where no row that is deleted in this run is in the way.
+    std::string probe(const std::string& group) const
+    {
+        return concat("(SELECT ", is_newer(), " FROM ", from_, " AS newer WHERE newer.", age_, " IS NOT NULL",
+                      is_uuid_ ? concat(" AND ", uuid7_test(concat("newer.", age_))) : "", group, " ORDER BY newer.",
+                      age_, " DESC, newer.tableoid DESC, newer.ctid DESC OFFSET ", keep_ - 1, " LIMIT 1)");
+    }
+
+    std::string is_newer() const
+    {
+        const auto compared = [](const std::string& column, const char* op) {
+            return concat("newer.", column, " OPERATOR(pg_catalog.", op, ") target.", column);
+        };
+        if (ids_change_)
+            return compared(age_, ">");
+        return concat(compared(age_, ">"), " OR ", compared(age_, "="), " AND (", compared("tableoid", ">"), " OR ",
+                      compared("tableoid", "="), " AND ", compared("ctid", ">"), ")");
+    }
+
+    std::string from_;
+    std::int32_t keep_;
+    std::string age_;
+    bool is_uuid_;
+    bool ids_change_;
+    std::vector<GroupColumn> columns_;
+};
+
+} // namespace
+
+std::vector<GroupColumn> group_columns(const Policy& policy)
+{
+    std::vector<GroupColumn> columns;
+    for (const std::string& name : policy.keep_per)
+        columns.push_back(group_column(policy, name));
+    return columns;
+}
+
+std::string not_among_newest(const Policy& policy, const AgeColumn& age)
+{
+    return concat(Probes(policy, age).all(), " IS TRUE");
+}
+
+std::string uuid7_test(const std::string& column)
+{
+    const std::string bytes = concat("pg_catalog.get_byte(pg_catalog.uuid_send(", column, "), ");
+    return concat("(", bytes, "6) OPERATOR(pg_catalog.>>) 4) OPERATOR(pg_catalog.=) 7 AND (", bytes,
+                  "8) OPERATOR(pg_catalog.>>) 6) OPERATOR(pg_catalog.=) 2");
+}
+
+} // namespace pgcleanup
