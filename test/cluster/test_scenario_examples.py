@@ -15,7 +15,7 @@ def cleanup(shared_server, db):
 
 
 def test_every_file_is_imported_by_a_test():
-    tested = {"cameras", "transcripts", "pipelines", "therapy", "agents_default", "agents_scientific", "agents_development"}
+    tested = {"cameras", "transcripts", "pipelines", "therapy", "agents-default", "agents-scientific", "agents-development"}
     assert {path.stem for path in EXAMPLES.glob("*.json")} <= tested
 
 
