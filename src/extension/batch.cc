@@ -54,10 +54,11 @@ std::vector<Oid> tables_to_count(const FamilyLinks& links, ReferenceRule rule, O
     // What references a row that is changed is not touched: no column of a referenced key is ever set.
     if (rule == ReferenceRule::none)
         return {};
-    if (rule == ReferenceRule::families)
-        return links.touched_leaves();
     std::vector<Oid> tables;
-    for (const Oid dependent : dependents_of(leaf)) {
+    if (rule == ReferenceRule::families)
+        tables = links.touched_leaves();
+    // Also what the owner may not read: the constraints go there.
+    for (const Oid dependent : dependents_of(rule == ReferenceRule::families ? links.target() : leaf)) {
         for (const Oid table : leaf_tables(dependent))
             tables.push_back(table);
     }
