@@ -18,6 +18,7 @@ SELECT cleanup_add_policy('au_timeout', 'connection', 'seen_at', '48 hours', con
 SELECT key, value #>> '{}' AS value FROM cleanup_policies, jsonb_each(set_values) WHERE policy = 'au_timeout' AND key <> 'details';
 -- Rows that others reference are no obstacle, and their references do not change.
 SELECT eligible_rows, blocked_rows, dependent_rows, row_bytes, strategy, warnings FROM cleanup_dry_run('au_timeout');
+SELECT row_data ->> 'status' AS status, new_values - 'closed_at' AS new_values FROM cleanup_preview('au_timeout') ORDER BY (row_data ->> 'id')::int LIMIT 2;
 SELECT action, status, rows, dependent_rows, row_bytes, skipped_rows, message FROM cleanup_run('au_timeout');
 SELECT status, close_reason, closed_at > now() AT TIME ZONE 'UTC' - interval '1 minute' AS closed_now, details - 'n' AS details, count(*)
   FROM connection GROUP BY 1, 2, 3, 4 ORDER BY 5;
@@ -32,20 +33,35 @@ SELECT details -> 'set_values' ->> 'status' AS status FROM cleanup_audit WHERE e
 CREATE TABLE note (id int, at timestamptz, body text, due_at timestamptz);
 INSERT INTO note SELECT 1, now() - interval '9 days', 'text', now() - interval '1 day';
 SELECT cleanup_add_policy('au_again', 'note', 'at', '1 day', action => 'update', set_values => '{"body": "NULL"}') \gset
+SELECT warnings FROM cleanup_dry_run('au_again');
 SELECT status, rows, message FROM cleanup_run('au_again');
 SELECT body FROM note;
 SELECT cleanup_alter_policy('au_again', condition => 'body IS NOT NULL');
+SELECT warnings FROM cleanup_dry_run('au_again');
 SELECT status, rows, message FROM cleanup_run('au_again');
 SELECT status, rows, message FROM cleanup_run('au_again');
 SELECT body IS NULL AS redacted FROM note;
 -- Setting the age to the cutoff, or to now where rows are due at once, is no way out either; the future is.
 SELECT cleanup_alter_policy('au_again', clear => '{condition}', set_values => '{"at": "cutoff"}');
+SELECT warnings FROM cleanup_dry_run('au_again');
 SELECT status, rows FROM cleanup_run('au_again');
 SELECT cleanup_alter_policy('au_again', age_column => 'due_at', retain => '0', set_values => '{"due_at": "now()"}');
 SELECT status, rows FROM cleanup_run('au_again');
 SELECT cleanup_alter_policy('au_again', set_values => '{"due_at": "now() + interval ''1 day''"}');
 SELECT status, rows FROM cleanup_run('au_again');
 SELECT status, rows FROM cleanup_run('au_again');
+
+-- What cannot be computed is told before it fails, and fails the policy.
+SELECT cleanup_alter_policy('au_again', age_column => 'at', retain => '1 day', condition => 'id < 100', set_values => '{"id": "id / (id - 1) + 1000"}');
+UPDATE note SET at = '2020-01-01';
+SELECT warnings FROM cleanup_dry_run('au_again');
+SELECT status, rows, message FROM cleanup_run('au_again');
+-- Generated columns and triggers are for the run to see.
+CREATE TABLE made (id int, at timestamptz DEFAULT '2020-01-01', body text DEFAULT 'text', size int GENERATED ALWAYS AS (coalesce(length(body), 0)) STORED);
+INSERT INTO made SELECT 1;
+SELECT cleanup_add_policy('au_made', 'made', 'at', '1 day', condition => 'size > 0', action => 'update', set_values => '{"body": "NULL"}') \gset
+SELECT warnings FROM cleanup_dry_run('au_made');
+SELECT status, rows FROM cleanup_run('au_made');
 
 -- Where nothing has an age, the run has no cutoff.
 CREATE TABLE flag (id int, done boolean, note text);

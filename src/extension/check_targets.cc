@@ -26,7 +26,7 @@ void collect(pg::Spi& spi, const pg::Extension& extension, const Policy& policy,
     const std::vector<Oid> leaves = leaves_of(policy.target);
     const Cascade cascade = cascade_of(policy, owner);
     const DueRows not_counted;
-    const DryRunFacts facts{extension, policy, owner, leaves, eligibility, cascade, not_counted};
+    const DryRunFacts facts{extension, policy, owner, leaves, eligibility, cascade, not_counted, nullptr};
     warn_of_missing_age_index(spi, facts, found.age_index);
     warn_of_missing_group_index(spi, facts, found.age_index);
     warn_of_unindexed_references(facts, found.reference_index);

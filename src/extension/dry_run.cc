@@ -42,8 +42,11 @@ std::vector<pg::Cell> result_row(const OwnerSession& session, const TaskRequest&
     const std::int64_t dependent =
         due.going() == 0 || updates_rows(policy) ? 0 : count_dependent_rows(spi, eligibility, cascade, session.owner);
     const auto width = updates_rows(policy) ? 0 : static_cast<std::int64_t>(average_row_bytes(spi, policy.target));
-    const std::vector<std::string> warnings =
-        warnings_of(spi, {extension, policy, session.owner, leaves, eligibility, cascade, due});
+    std::optional<RowUpdate> update;
+    if (updates_rows(policy))
+        update.emplace(policy, request.start, cutoff, request.retain_text() ? request.retain_text() : policy.retain);
+    const std::vector<std::string> warnings = warnings_of(
+        spi, {extension, policy, session.owner, leaves, eligibility, cascade, due, update ? &*update : nullptr});
     return {
         policy.name,
         std::to_string(policy.target), // regclass takes a number: no name to find in the caller's search_path

@@ -4,7 +4,7 @@
 #include "extension/eligibility.h"
 #include "extension/index_facts.h"
 #include "extension/references.h"
-#include "extension/set_values.h"
+#include "extension/row_update.h"
 #include "extension/table_facts.h"
 #include "extension/warnings.h"
 #include "pg/text.h"
@@ -33,27 +33,33 @@ public:
           cutoff_(cutoff_at(policy, request.start, std::nullopt)),
           eligibility_(policy, {cutoff_.value_or(start_), {}, {}}), keys_(readable_blocking_keys())
     {
+        if (updates_rows(policy))
+            update_.emplace(policy, start_, cutoff_, policy.retain);
     }
 
     void send(pg::Spi& spi, int rows, TaskReply& reply)
     {
         pg::Parameters parameters;
         eligibility_.add_parameters(parameters);
+        if (update_)
+            update_->add_parameters(parameters);
         const std::string sql = compose(spi, rows);
         for (const std::vector<pg::Cell>& row : spi.run(sql, parameters, pg::Access::read_only))
-            reply.row({row[0], row[1], why(row)});
+            reply.row({row[0], row[1], why(row), row[4]});
     }
 
 private:
     std::vector<ForeignKey> readable_blocking_keys() const
     {
+        if (updates_rows(policy_))
+            return {}; // a row that stays is blocked by nothing
         std::vector<ForeignKey> keys = references_to(policy_.target);
         std::erase_if(keys, [&](const ForeignKey& key) { return !key.blocks() || !may_read(key.referencing, owner_); });
         return keys;
     }
 
-    // Columns: the row, its age as a time, its age as it is stored, whether nothing blocks it, and one per key that
-    // might.
+    // Columns: the row, its age as a time, its age as it is stored, whether nothing blocks it, what it becomes, and one
+    // per key that might block it.
     std::string compose(pg::Spi& spi, int rows) const
     {
         const std::optional<std::string>& column = eligibility_.age_column();
@@ -63,9 +69,12 @@ private:
                                                    concat(" AND NOT (", same_row("r", "target"), ")")));
         return concat("SELECT pg_catalog.to_jsonb(target.*), ", eligibility_.age_as_timestamp(), ", ",
                       column ? concat("target.", *column, "::pg_catalog.text") : "NULL", ", ",
-                      not_referenced_test(policy_.target, owner_), probes, " FROM ", from_table(policy_.target),
-                      " AS target WHERE ", eligibility_.test(1),
-                      is_ordered(spi) ? concat(" ORDER BY target.", *column) : "", " LIMIT ", rows);
+                      update_ ? concat("true, ", update_->new_values(policy_.target))
+                              : concat(not_referenced_test(policy_.target, owner_), ", NULL"),
+                      probes, " FROM ", from_table(policy_.target), " AS target",
+                      update_ ? concat(", ", update_->run_row(1 + eligibility_.parameter_count())) : "", " WHERE ",
+                      eligibility_.test(1), is_ordered(spi) ? concat(" ORDER BY target.", *column) : "", " LIMIT ",
+                      rows);
     }
 
     bool is_ordered(pg::Spi& spi) const
@@ -105,7 +114,7 @@ private:
     {
         std::string text;
         for (std::size_t n = 0; n < keys_.size(); ++n)
-            if (row[4 + n])
+            if (row[5 + n])
                 text +=
                     concat(text.empty() ? "referenced by " : ", ", keys_[n].referencing_name, " (", keys_[n].name, ")");
         return text.empty() ? "rows that would go along are referenced by rows that stay" : text;
@@ -117,6 +126,7 @@ private:
     std::optional<TimestampTz> cutoff_;
     Eligibility eligibility_;
     std::vector<ForeignKey> keys_;
+    std::optional<RowUpdate> update_;
 };
 
 } // namespace

@@ -19,6 +19,46 @@ Datum interval_value(const std::string& text)
     return pg::input_value(text, INTERVALOID);
 }
 
+// As a cast in SQL. Where a length would cut off what an assignment refuses, it is left out.
+const char* pg_cast_type(Oid relation, const char* column)
+{
+    Oid type = InvalidOid;
+    int32 modifier = -1;
+    Oid collation = InvalidOid;
+    get_atttypetypmodcoll(relation, get_attnum(relation, column), &type, &modifier, &collation);
+    if (type == VARCHAROID || type == BPCHAROID || type == BITOID || type == VARBITOID)
+        modifier = -1;
+    const char* name = format_type_extended(type, modifier, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+    // Without a length these two are not their bare names, which mean a length of one.
+    return type == BPCHAROID ? "pg_catalog.bpchar" : type == BITOID ? "pg_catalog.varbit" : name;
+}
+
+std::string cast_value(const SetValue& value, Oid relation)
+{
+    const char* type = pg::pg_call([&] { return pg_cast_type(relation, value.column.c_str()); });
+    return concat("(", value.expression, ")::", type);
+}
+
+// The names of a table's columns, in order.
+std::vector<std::string> columns_of(Oid relation)
+{
+    List* names = pg::pg_call([&] {
+        Relation table = table_open(relation, AccessShareLock);
+        List* all = NIL;
+        for (int i = 0; i < RelationGetDescr(table)->natts; ++i) {
+            const FormData_pg_attribute* attribute = TupleDescAttr(RelationGetDescr(table), i);
+            if (!attribute->attisdropped)
+                all = lappend(all, pstrdup(NameStr(attribute->attname)));
+        }
+        table_close(table, NoLock);
+        return all;
+    });
+    std::vector<std::string> columns;
+    for (int i = 0; i < list_length(names); ++i)
+        columns.emplace_back(static_cast<const char*>(list_nth(names, i)));
+    return columns;
+}
+
 } // namespace
 
 RowUpdate::RowUpdate(const Policy& policy, TimestampTz start, std::optional<TimestampTz> cutoff,
@@ -48,6 +88,25 @@ std::string RowUpdate::assignments() const
     std::string list;
     for (const SetValue& value : values_)
         list += concat(list.empty() ? "" : ", ", pg::quote_identifier(value.column), " = (", value.expression, ")");
+    return list;
+}
+
+std::string RowUpdate::new_values(Oid relation) const
+{
+    std::string pairs;
+    for (const SetValue& value : values_)
+        pairs += concat(pairs.empty() ? "" : ", ", pg::quote_literal(value.column), ", ", cast_value(value, relation));
+    return concat("pg_catalog.jsonb_build_object(", pairs, ")");
+}
+
+std::string RowUpdate::select_changed(Oid relation) const
+{
+    std::string list = "SELECT target.tableoid, target.ctid";
+    for (const std::string& column : columns_of(relation)) {
+        const std::string name = pg::quote_identifier(column);
+        const auto set = std::ranges::find(values_, column, &SetValue::column);
+        list += concat(", ", set == values_.end() ? concat("target.", name) : cast_value(*set, relation), " AS ", name);
+    }
     return list;
 }
 

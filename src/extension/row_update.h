@@ -21,6 +21,14 @@ public:
 
     // For SET, over `target` and `run`.
     std::string assignments() const;
+    // Over `target` (a row of `relation`) and `run`: the new values, cast to their columns' types, as an object of type
+    // jsonb.
+    std::string new_values(Oid relation) const;
+    // A query over `target` and `run`, without its FROM: the row of `relation` as the update makes it, under the names
+    // of its columns, with tableoid and ctid of the row that it is made of. What triggers and generated columns would
+    // make of it is not in it.
+    std::string select_changed(Oid relation) const;
+
     // Which rows a run would take a minute after this one began, whatever part of them this one takes. A row that
     // passes after it was updated would be updated again and again.
     const Eligibility& again() const noexcept { return again_; }

@@ -14,6 +14,7 @@ std::vector<std::string> warnings_of(pg::Spi& spi, const DryRunFacts& facts)
     warn_of_guard(facts, list);
     warn_of_breaker(facts, list);
     warn_of_blocked_rows(facts, list);
+    warn_of_endless_update(spi, facts, list);
     warn_of_overlap(spi, facts, list);
     warn_of_missing_age_index(spi, facts, list);
     warn_of_missing_group_index(spi, facts, list);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "extension/due_rows.h"
+#include "extension/row_update.h"
 
 namespace pgcleanup {
 
@@ -15,6 +16,7 @@ struct DryRunFacts {
     const Eligibility& eligibility;
     const Cascade& cascade; // as far as the owner may read
     const DueRows& due;
+    const RowUpdate* update; // what becomes of the rows; null: they go, or nobody looks at rows
 };
 
 // All of them, in a fixed order. As the owner, inside an OwnerTransaction; runs the policy's guard.
@@ -26,6 +28,7 @@ void warn_if_disabled(const DryRunFacts& facts, Warnings& list);
 void warn_of_guard(const DryRunFacts& facts, Warnings& list);
 void warn_of_breaker(const DryRunFacts& facts, Warnings& list);
 void warn_of_blocked_rows(const DryRunFacts& facts, Warnings& list);
+void warn_of_endless_update(pg::Spi& spi, const DryRunFacts& facts, Warnings& list);
 void warn_of_overlap(pg::Spi& spi, const DryRunFacts& facts, Warnings& list);
 void warn_of_missing_age_index(pg::Spi& spi, const DryRunFacts& facts, Warnings& list);
 void warn_of_missing_group_index(pg::Spi& spi, const DryRunFacts& facts, Warnings& list);

@@ -56,6 +56,15 @@ END $$;
 DROP FUNCTION cleanup_add_policy_0_1;
 DROP FUNCTION cleanup_alter_policy_0_1;
 
+-- A preview also shows what an update would set.
+ALTER TYPE cleanup_preview_result ADD ATTRIBUTE new_values jsonb;
+COMMENT ON TYPE cleanup_preview_result IS 'A row that a policy would delete or update, its age, why it is due or stays, and what an update would set';
+COMMENT ON TYPE cleanup_dry_run_result IS 'What a run of one policy would do: it deletes, or updates, eligible_rows - held_rows - blocked_rows';
+COMMENT ON FUNCTION cleanup_preview(text, int)
+  IS 'Some of the rows that a policy would delete or update now, oldest first where an index serves, and why';
+COMMENT ON FUNCTION cleanup_dry_run(text, interval, timestamptz, timestamptz)
+  IS 'How many rows a policy, or every enabled one, would delete or update now, how, and with which warnings; changes nothing';
+
 -- The audit names policies by their number. Older rows have none: only who sees every policy sees them.
 ALTER TABLE cleanup_audit ADD COLUMN policy_id bigint;
 CREATE INDEX cleanup_audit_policy_id ON cleanup_audit (policy_id);
