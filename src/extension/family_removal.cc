@@ -108,16 +108,16 @@ FamilyCounts FamilyRemoval::remove(pg::Spi& spi, Oid leaf, const RowIds& roots, 
 void FamilyRemoval::verify(pg::Spi& spi)
 {
     bool is_refused = false;
-    const auto look = [&](Oid leaf, const RowIds& rows) {
-        for (const ItemPointerData& id : statements_.lock(spi, leaf, rows, RowLock::none)) {
+    const auto refuse = [&](Oid leaf, const RowIds& rows) {
+        for (const ItemPointerData& id : rows)
             refused_.add(place_of(leaf, id));
-            is_refused = true;
-        }
+        is_refused = is_refused || !rows.empty();
     };
+    // What a trigger keeps may have been changed since: SET NULL finds it after the DELETE.
     for (const DeletePart& part : must_be_gone_)
-        look(part.leaf, part.rows);
+        refuse(part.leaf, rows_that_are_there(part.leaf, part.rows));
     for (const auto& [leaf, rows] : must_be_changed_)
-        look(leaf, rows);
+        refuse(leaf, statements_.lock(spi, leaf, rows, RowLock::none));
     if (is_refused)
         throw FamilyRefused();
 }

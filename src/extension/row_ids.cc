@@ -1,5 +1,7 @@
 #include "extension/row_ids.h"
 
+#include "pg/latest_snapshot.h"
+
 namespace pgcleanup {
 
 bool row_id_less(const ItemPointerData& left, const ItemPointerData& right) noexcept
@@ -48,6 +50,31 @@ Datum row_id_array(std::span<const ItemPointerData> ids)
     return pg::pg_call([&] {
         return PointerGetDatum(construct_array(data, count, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT));
     });
+}
+
+RowIds rows_that_are_there(Oid table, const RowIds& rows)
+{
+    const pg::LatestSnapshot snapshot;
+    std::vector<char> found(rows.size());
+    pg::pg_call([&] {
+        Relation relation = table_open(table, AccessShareLock);
+        TableScanDesc scan = table_beginscan_tid(relation, GetActiveSnapshot());
+        TupleTableSlot* slot = table_slot_create(relation, nullptr);
+        for (std::size_t n = 0; n < found.size(); ++n) {
+            ItemPointerData latest = rows[n];
+            table_tuple_get_latest_tid(scan, &latest);
+            found[n] = table_tuple_fetch_row_version(relation, &latest, GetActiveSnapshot(), slot) ? 1 : 0;
+            ExecClearTuple(slot);
+        }
+        ExecDropSingleTupleTableSlot(slot);
+        table_endscan(scan);
+        table_close(relation, AccessShareLock);
+    });
+    RowIds there;
+    for (std::size_t n = 0; n < found.size(); ++n)
+        if (found[n] != 0)
+            there.push_back(rows[n]);
+    return there;
 }
 
 } // namespace pgcleanup

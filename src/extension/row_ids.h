@@ -35,4 +35,8 @@ private:
 // A tid[] of the ids, in the current memory context.
 Datum row_id_array(std::span<const ItemPointerData> ids);
 
+// Those of the rows that are there, as they were or as this transaction has changed them; not what is deleted. Takes
+// ACCESS SHARE on the table. For rows that this transaction has locked or changed itself.
+RowIds rows_that_are_there(Oid table, const RowIds& rows);
+
 } // namespace pgcleanup

@@ -79,3 +79,20 @@ def test_runs_do_what_the_model_says(cleanup, seed, chunk):
             print(f"PG_CLEANUP_SEED={seed} PG_CLEANUP_GRAPH={number}\n{error}\n")
             cleanup.sql("DELETE FROM cleanup_policies")
     assert not failed, f"graphs {failed} of PG_CLEANUP_SEED={seed}"
+
+
+def test_row_that_is_kept_and_changed(cleanup):
+    """A trigger keeps the child from CASCADE, and another key sets it to NULL: it is still there, if not where it was."""
+    cleanup.sql("""
+        CREATE TABLE parent (id int PRIMARY KEY, at timestamptz NOT NULL);
+        CREATE TABLE child (id int PRIMARY KEY, owner int CONSTRAINT a REFERENCES parent ON DELETE SET NULL,
+          parent int CONSTRAINT b REFERENCES parent ON DELETE CASCADE);
+        CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+        CREATE TRIGGER keep BEFORE DELETE ON child FOR EACH ROW EXECUTE FUNCTION keep();
+        INSERT INTO parent SELECT n, now() - interval '40 days' FROM generate_series(1, 3) n;
+        INSERT INTO child VALUES (1, 2, 2)""")
+    cleanup.add_policy("p", "parent", "at", "30 days")
+    done = cleanup.run("p")
+    assert (done.status, done.rows, done.dependent_rows, done.skipped_rows) == ("partial", 2, 0, 1), done
+    assert cleanup.rows("SELECT id, owner, parent FROM child") == [(1, 2, 2)]
+    assert cleanup.rows("SELECT id FROM parent") == [(2,)]
