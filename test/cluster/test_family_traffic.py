@@ -5,6 +5,8 @@ model says of what is left.
 PG_CLEANUP_SEED repeats the graphs (not the timing); PG_CLEANUP_GRAPH=n takes the n-th alone.
 """
 
+import os
+
 import pytest
 
 from family_model import expected
@@ -76,7 +78,7 @@ def test_families_under_traffic(cleanup, seed, chunk):
     need_families(cleanup)
     failed, deleted, transactions = [], 0, 0
     for number, chance in numbers(seed, chunk, GRAPHS, CHUNKS):
-        graph = Graph(chance, most_rows=30)
+        graph = Graph(chance, most_rows=30, relations=os.environ.get("PG_CLEANUP_COUNTS") == "1")
         graph.create(cleanup)
         watch_deletes(cleanup, graph)
         try:
