@@ -1,5 +1,7 @@
 #include "extension/dry_run.h"
 
+#include "extension/partition_contents.h"
+#include "extension/partition_units.h"
 #include "extension/policy_state.h"
 #include "extension/row_width.h"
 #include "extension/set_values.h"
@@ -9,6 +11,8 @@
 #include "extension/warnings.h"
 #include "pg/result_set.h"
 #include "pg/text.h"
+
+#include <iterator>
 
 namespace pgcleanup {
 
@@ -21,12 +25,29 @@ pg::Cell timestamp_cell(std::optional<TimestampTz> time)
     return time ? pg::Cell(pg::output_text(TimestampTzGetDatum(*time), TIMESTAMPTZOID)) : pg::Cell();
 }
 
-DueRows count_leaves(pg::Spi& spi, const Eligibility& eligibility, std::span<const Oid> leaves, Oid owner, bool rows_go)
-{
+struct Counted {
     DueRows due;
-    for (const Oid leaf : leaves)
-        due += count_due_rows(spi, eligibility, leaf, owner, rows_go);
-    return due;
+    std::int64_t row_bytes = 0; // of what goes
+};
+
+// A run counts what partitions that go as a whole take on disk, and other rows by their average.
+Counted count_rows(pg::Spi& spi, const Policy& policy, const Eligibility& eligibility, const PartitionPlan& plan,
+                   Oid owner)
+{
+    Counted sum;
+    for (const PartitionUnit& unit : plan.units) {
+        for (const Oid leaf : unit.leaves) {
+            sum.due += count_due_rows(spi, eligibility, leaf, owner, true);
+            sum.row_bytes += stored_bytes(leaf);
+        }
+    }
+    DueRows rows;
+    for (const Oid leaf : plan.leaves)
+        rows += count_due_rows(spi, eligibility, leaf, owner, !updates_rows(policy));
+    if (!updates_rows(policy))
+        sum.row_bytes += rows.going() * static_cast<std::int64_t>(average_row_bytes(spi, policy.target));
+    sum.due += rows;
+    return sum;
 }
 
 std::vector<pg::Cell> result_row(const OwnerSession& session, const TaskRequest& request, const Policy& policy)
@@ -38,27 +59,29 @@ std::vector<pg::Cell> result_row(const OwnerSession& session, const TaskRequest&
     const Cascade cascade = cascade_of(policy, session.owner);
     const pg::Extension extension = pg::extension();
     pg::Spi spi;
-    const DueRows due = count_leaves(spi, eligibility, leaves, session.owner, !updates_rows(policy));
+    const PartitionPlan partitions = plan_partitions(policy, eligibility, session.owner);
+    const Counted counted = count_rows(spi, policy, eligibility, partitions, session.owner);
+    const DueRows& due = counted.due;
     const std::int64_t dependent =
         due.going() == 0 || updates_rows(policy) ? 0 : count_dependent_rows(spi, eligibility, cascade, session.owner);
-    const auto width = updates_rows(policy) ? 0 : static_cast<std::int64_t>(average_row_bytes(spi, policy.target));
     std::optional<RowUpdate> update;
     if (updates_rows(policy))
         update.emplace(policy, request.start, cutoff, request.retain_text() ? request.retain_text() : policy.retain);
-    const std::vector<std::string> warnings = warnings_of(
+    std::vector<std::string> warnings = warnings_of(
         spi, {extension, policy, session.owner, leaves, eligibility, cascade, due, update ? &*update : nullptr});
+    std::ranges::move(partitions.warnings(), std::back_inserter(warnings));
     return {
         policy.name,
         std::to_string(policy.target), // regclass takes a number: no name to find in the caller's search_path
         policy.action,
-        strategy_name(plan_leaves(eligibility, leaves)),
+        strategy_name(!partitions.units.empty(), plan_leaves(eligibility, partitions.leaves)),
         timestamp_cell(cutoff),
         std::to_string(due.eligible),
         "0", // holds come with their own feature
         std::to_string(due.blocked),
         std::to_string(dependent),
         "0", // files too
-        std::to_string(due.going() * width),
+        std::to_string(counted.row_bytes),
         timestamp_cell(due.oldest),
         timestamp_cell(due.newest),
         pg::text_array_cell(warnings),

@@ -73,15 +73,7 @@ bool LeafRun::takes_rows() const
 
 void LeafRun::check_bounds() const
 {
-    pg::check_for_interrupts();
-    if (pg_atomic_read_u32(const_cast<pg_atomic_uint32*>(&context_.channel.cancel_requested)) != 0)
-        throw RunStopped{"cancelled", "cancelled by request"};
-    if (pg_atomic_read_u32(const_cast<pg_atomic_uint32*>(&context_.channel.window_closed)) != 0)
-        throw RunStopped{"partial", window_closed_message};
-    if (limits_.rows_left && *limits_.rows_left <= 0)
-        throw RunStopped{"partial", "stopped at max_rows"};
-    if (limits_.stop_at && pg::elapsed_clock() >= *limits_.stop_at)
-        throw RunStopped{"partial", "stopped at max_duration"};
+    check_limits(context_, limits_);
 }
 
 void LeafRun::walk(Strategy strategy)

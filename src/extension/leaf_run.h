@@ -2,20 +2,13 @@
 #pragma once
 
 #include "core/batch_sizer.h"
-#include "extension/batch.h"
+#include "extension/run_limits.h"
 #include "extension/skipped.h"
 #include "extension/strategy.h"
 
 #include <functional>
 
 namespace pgcleanup {
-
-// Bounds of a whole run of a policy, shared by its leaf tables.
-struct RunLimits {
-    std::optional<std::int64_t> rows_left;            // max_rows
-    std::optional<std::chrono::microseconds> stop_at; // max_duration, on the steady clock
-    std::int32_t failing_rows_left = 0;               // pg_cleanup.max_failing_rows
-};
 
 class LeafRun {
 public:

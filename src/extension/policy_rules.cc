@@ -47,7 +47,10 @@ void check_choice(const char* what, const std::string& value, std::span<const ch
     if (std::any_of(later.begin(), later.end(), is_value))
         refuse(concat(what, " '", value, "' is not supported yet"), concat("Use '", supported.front(), "'."),
                ERRCODE_FEATURE_NOT_SUPPORTED);
-    refuse(concat(what, " '", value, "' is not known"), concat("Use '", supported.front(), "'."));
+    std::string choices;
+    for (std::size_t n = 0; n < supported.size(); ++n)
+        choices += concat(n == 0 ? "'" : n + 1 == supported.size() ? " or '" : ", '", supported[n], "'");
+    refuse(concat(what, " '", value, "' is not known"), concat("Use ", choices, "."));
 }
 
 void check_choices(const Policy& policy)
@@ -57,9 +60,6 @@ void check_choices(const Policy& policy)
     static constexpr std::array references{"follow", "skip", "error"};
     check_choice("action", policy.action, actions, later_actions);
     check_choice("on_reference", policy.on_reference, references, {});
-    static constexpr std::array partitions{"drop", "rows"};
-    static constexpr std::array later_partitions{"detach"};
-    check_choice("partitions", policy.partitions, partitions, later_partitions);
     if (policy.split_families)
         refuse("split_families is not supported yet", "", ERRCODE_FEATURE_NOT_SUPPORTED);
     if (policy.archive_to && !updates_rows(policy))
@@ -207,8 +207,10 @@ bool same_definition(const Policy& left, const Policy& right)
 
 void check_options(const Policy& policy)
 {
+    static constexpr std::array partitions{"drop", "detach", "rows"};
     check_name(policy.name);
     check_numbers(policy);
+    check_choice("partitions", policy.partitions, partitions, {});
 }
 
 void check_declaration(const Policy& policy)

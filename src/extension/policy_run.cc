@@ -2,6 +2,7 @@
 
 #include "extension/expression.h"
 #include "extension/leaf_run.h"
+#include "extension/partition_removal.h"
 #include "extension/policy_state.h"
 #include "extension/row_width.h"
 #include "extension/run_checks.h"
@@ -53,7 +54,12 @@ private:
     void run_leaf(const RunContext& context, const Eligibility& eligibility, const LeafPlan& leaf, RunLimits& limits);
     std::unique_ptr<LeafRun> open_leaf(const RunContext& context, const Eligibility& eligibility, Oid leaf,
                                        RunLimits& limits);
-    void record_plan(std::span<const LeafPlan> leaves);
+    void remove_partitions(const RunContext& context, const Eligibility& eligibility,
+                           std::span<const PartitionUnit> units, RunLimits& limits);
+    void run_rows_of(const RunContext& context, const Eligibility& eligibility, const PartitionUnit& unit,
+                     RunLimits& limits);
+    void record_plan(const PartitionPlan& partitions, std::span<const LeafPlan> leaves);
+    std::string notes() const;
     void begin_record();
     void finish_record(const Outcome& outcome);
     template <class Work>
@@ -68,6 +74,8 @@ private:
     SkippedReasons skipped_;
     FamilyNotes notes_;
     milliseconds lock_timeout_;
+    std::int64_t gone_ = 0;                               // partitions that were detached or dropped meanwhile
+    std::map<std::string, std::int64_t> kept_partitions_; // why they were not removed as a whole -> how many
 };
 
 // The extension as it is now; the worker's transactions are the caller's.
@@ -153,12 +161,6 @@ RunPlan PolicyRun::prepare()
     return plan;
 }
 
-void PolicyRun::begin_record()
-{
-    in_transaction([this] { record_.begin(); });
-    record_.committed();
-}
-
 std::unique_ptr<LeafRun> PolicyRun::open_leaf(const RunContext& context, const Eligibility& eligibility, Oid leaf,
                                               RunLimits& limits)
 {
@@ -184,17 +186,68 @@ void PolicyRun::run_leaf(const RunContext& context, const Eligibility& eligibili
     run->finish(true);
 }
 
-void PolicyRun::record_plan(std::span<const LeafPlan> leaves)
+void PolicyRun::remove_partitions(const RunContext& context, const Eligibility& eligibility,
+                                  std::span<const PartitionUnit> units, RunLimits& limits)
 {
-    std::int64_t units = 0;
+    if (units.empty())
+        return;
+    const auto removal =
+        in_transaction([&] { return std::make_unique<PartitionRemoval>(context, eligibility, limits); });
+    for (const PartitionUnit& unit : units) {
+        try {
+            if (const auto reason = removal->remove(unit)) {
+                ++kept_partitions_[*reason];
+                run_rows_of(context, eligibility, unit, limits);
+            }
+        } catch (const LeafGone&) {
+            ++gone_; // dropped, or detached to be kept: either way no longer the policy's
+        }
+    }
+}
+
+void PolicyRun::run_rows_of(const RunContext& context, const Eligibility& eligibility, const PartitionUnit& unit,
+                            RunLimits& limits)
+{
+    for (const Oid leaf : unit.leaves) {
+        const LeafPlan plan = in_transaction([&] {
+            pg_call([&] { LockRelationOid(leaf, AccessShareLock); });
+            if (!is_leaf_of(leaf, policy_.target))
+                throw LeafGone{};
+            return plan_leaf(eligibility, leaf);
+        });
+        run_leaf(context, eligibility, plan, limits);
+    }
+}
+
+void PolicyRun::record_plan(const PartitionPlan& partitions, std::span<const LeafPlan> leaves)
+{
+    std::int64_t units = partitions.blocks();
     for (const LeafPlan& leaf : leaves)
         units += leaf.units;
-    const std::string strategy = strategy_name(leaves);
-    record_.set_plan(strategy, units, strategy == "block" ? "block" : strategy == "index" ? "row" : "block or row");
+    const std::string strategy = strategy_name(!partitions.units.empty(), leaves);
+    const bool by_rows = strategy.find("index") != std::string::npos;
+    record_.set_plan(strategy, units, !by_rows ? "block" : strategy == "index" ? "row" : "block or row");
+}
+
+// What a run says besides its status.
+std::string PolicyRun::notes() const
+{
+    std::vector<std::string> all;
+    if (gone_ > 0)
+        all.push_back(concat(gone_, gone_ == 1 ? " partition was" : " partitions were",
+                             " detached or dropped during the run, and left alone"));
+    for (const auto& [reason, partitions] : kept_partitions_)
+        all.push_back(concat(partitions, partitions == 1 ? " partition was" : " partitions were",
+                             " emptied row by row: ", reason));
+    std::string text;
+    for (const std::string& note : all)
+        text += concat(text.empty() ? "" : "; ", note);
+    return text;
 }
 
 Outcome PolicyRun::run_leaves(const RunPlan& plan)
 {
+    PartitionPlan partitions;
     std::vector<LeafPlan> leaves;
     std::optional<RowUpdate> update;
     std::optional<FamilyLinks> links;
@@ -205,8 +258,9 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
         check_breaker(*made, tables);
         check_references(*made, tables);
         links.emplace(policy_, session_.owner);
-        leaves = plan_leaves(*made, tables);
-        record_plan(leaves);
+        partitions = plan_partitions(policy_, *made, session_.owner);
+        leaves = plan_leaves(*made, partitions.leaves);
+        record_plan(partitions, leaves);
         if (updates_rows(policy_))
             update.emplace(policy_, request_.start, plan.cutoff, plan.retain);
         return made;
@@ -220,18 +274,21 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
     const RunContext context{request_,         channel_.state(), session_, policy_,
                              plan.fingerprint, watch_,           record_,  lock_timeout_,
                              plan.row_width,   *links,           notes_,   update ? &*update : nullptr};
-    std::int64_t gone = 0;
+    remove_partitions(context, *eligibility, partitions.units, limits);
     for (const LeafPlan& leaf : leaves) {
         try {
             run_leaf(context, *eligibility, leaf, limits);
         } catch (const LeafGone&) {
-            ++gone; // dropped, or detached to be kept: either way no longer the policy's
+            ++gone_;
         }
     }
-    if (gone == 0)
-        return {};
-    return {"succeeded", concat(gone, gone == 1 ? " partition was" : " partitions were",
-                                " detached or dropped during the run, and left alone")};
+    return {};
+}
+
+void PolicyRun::begin_record()
+{
+    in_transaction([this] { record_.begin(); });
+    record_.committed();
 }
 
 void PolicyRun::execute()
@@ -258,6 +315,8 @@ void PolicyRun::execute()
     if (outcome.status == "succeeded" && skipped_.total() > 0)
         outcome = {"partial", concat(skipped_.total(), skipped_.total() == 1 ? " row was" : " rows were",
                                      " left behind; cleanup_audit says why")};
+    if (const std::string text = notes(); !text.empty())
+        outcome.message += concat(outcome.message.empty() ? "" : "; ", text);
     finish_record(outcome);
 }
 

@@ -30,7 +30,13 @@ WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target' RETURNING ct
 constexpr const char* add_batch_sql = R"(
 UPDATE @extschema@.cleanup_run_targets
 SET rows = rows + $4, dependent_rows = dependent_rows + $5, batches = batches + 1, redone_batches = redone_batches + $6,
-    done_units = done_units + $7, row_bytes = round((rows + $4) * $8), updated_at = clock_timestamp(), waiting_for = NULL
+    done_units = done_units + $7, row_bytes = row_bytes + round($4 * $8), updated_at = clock_timestamp(), waiting_for = NULL
+WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target' RETURNING ctid)";
+
+constexpr const char* add_partition_sql = R"(
+UPDATE @extschema@.cleanup_run_targets
+SET rows = rows + $4, row_bytes = row_bytes + $5, done_units = done_units + $6, batches = batches + 1,
+    updated_at = clock_timestamp(), waiting_for = NULL
 WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target' RETURNING ctid)";
 
 constexpr const char* set_waiting_sql = R"(
@@ -185,6 +191,24 @@ void RunRecord::add_dependent(Spi& spi, const DependentChange& change)
                                                                         .int8(change.deleted)
                                                                         .int8(change.changed)
                                                                         .int8(policy_.id));
+}
+
+void RunRecord::add_partition(const RemovedPartition& partition)
+{
+    const AsExtensionOwner owner(extension_);
+    change_row(partition_plan_, add_partition_sql,
+               Parameters().int8(partition.rows).int8(partition.bytes).int8(partition.done_units));
+    Spi spi;
+    write_audit(
+        spi, extension_,
+        {.event = partition.dropped ? "partition_dropped" : "partition_detached",
+         .policy = policy_.name,
+         .policy_id = policy_.id,
+         .run_id = run_id_,
+         .target = policy_.target_name,
+         .rows = partition.rows,
+         .details = pg::JsonObject().text("partition", partition.name).number("row_bytes", partition.bytes).str(),
+         .actor = requested_by_});
 }
 
 void RunRecord::set_waiting(const std::optional<std::string>& reason)

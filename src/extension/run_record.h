@@ -29,6 +29,15 @@ struct BatchCounters {
     std::int64_t done_units = 0; // progress, in the units of the strategy
 };
 
+// A partition that was removed as a whole.
+struct RemovedPartition {
+    std::string name;
+    bool dropped = true; // or only detached
+    std::int64_t rows = 0;
+    std::int64_t bytes = 0;
+    std::int64_t done_units = 0;
+};
+
 // Rows that stayed although they are due, by reason.
 struct SkippedRows {
     std::string reason;
@@ -45,6 +54,8 @@ public:
     void set_cutoff(std::optional<TimestampTz> cutoff);
     void set_plan(const std::string& strategy, std::int64_t total_units, const std::string& unit);
     void add_batch(const BatchCounters& counters, double row_width);
+    // Counts it, and audits it by its name.
+    void add_partition(const RemovedPartition& partition);
     void set_waiting(const std::optional<std::string>& reason);
     // Throws RunStopped when the policy was disabled, changed or dropped since, or the database was paused.
     void check_control();
@@ -72,6 +83,7 @@ private:
     ItemPointerData pending_{};
     std::int64_t rows_ = 0;
     std::optional<pg::Plan> batch_plan_;
+    std::optional<pg::Plan> partition_plan_;
     std::optional<pg::Plan> control_plan_;
 };
 

@@ -93,14 +93,18 @@ std::vector<LeafPlan> plan_leaves(const Eligibility& eligibility, std::span<cons
     return plans;
 }
 
-std::string strategy_name(std::span<const LeafPlan> plans)
+std::string strategy_name(bool partitions, std::span<const LeafPlan> plans)
 {
     const auto uses = [&](Strategy strategy) {
         return std::any_of(plans.begin(), plans.end(), [=](const LeafPlan& plan) { return plan.strategy == strategy; });
     };
-    if (!uses(Strategy::index))
-        return "block";
-    return uses(Strategy::block) ? "block, index" : "index";
+    std::string name = partitions ? "partition" : "";
+    const auto add = [&](const char* what) { name += concat(name.empty() ? "" : ", ", what); };
+    if (uses(Strategy::block))
+        add("block");
+    if (uses(Strategy::index))
+        add("index");
+    return name.empty() ? "block" : name; // nothing to do
 }
 
 IndexChunks::IndexChunks(const Eligibility& eligibility, Oid leaf) : eligibility_(eligibility), leaf_(leaf) {}

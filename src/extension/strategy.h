@@ -26,8 +26,8 @@ inline Strategy choose_strategy(const Eligibility& eligibility, Oid leaf)
 }
 std::vector<LeafPlan> plan_leaves(const Eligibility& eligibility, std::span<const Oid> leaves);
 
-// "block", "index", or "block, index" for a target whose partitions differ.
-std::string strategy_name(std::span<const LeafPlan> plans);
+// "partition" (some go as a whole), "block", "index", or several of them for a target whose partitions differ.
+std::string strategy_name(bool partitions, std::span<const LeafPlan> plans);
 
 // Eligible row ids of `leaf` in the order of the age, a bounded chunk of whole tie groups at a time.
 class IndexChunks {

@@ -1,0 +1,89 @@
+#include "extension/partition_contents.h"
+
+#include "pg/statement_limit.h"
+#include "pg/transaction.h"
+
+namespace pgcleanup {
+
+using pg::pg_call;
+
+namespace {
+
+std::int64_t pg_main_fork_bytes(Oid table)
+{
+    Relation relation = relation_open(table, AccessShareLock);
+    const auto bytes = static_cast<std::int64_t>(RelationGetNumberOfBlocks(relation)) * BLCKSZ;
+    const Oid toast = relation->rd_rel->reltoastrelid;
+    relation_close(relation, AccessShareLock);
+    return OidIsValid(toast) ? bytes + pg_main_fork_bytes(toast) : bytes;
+}
+
+} // namespace
+
+std::int64_t stored_bytes(Oid leaf)
+{
+    return pg_call([&] { return pg_main_fork_bytes(leaf); });
+}
+
+PartitionContents::PartitionContents(const Eligibility& eligibility, std::span<const Oid> members)
+    : eligibility_(eligibility)
+{
+    const BoundsVerdict verdict = judge_bounds(eligibility, members.front());
+    bounds_prove_all_ = verdict == BoundsVerdict::all_due;
+    some_stay_ = !bounds_prove_all_ && verdict != BoundsVerdict::past;
+    for (const Oid member : members) {
+        if (pg_call([&] { return get_rel_relkind(member); }) != RELKIND_RELATION)
+            continue;
+        leaves_.push_back(member);
+        rows_.emplace_back(member);
+    }
+}
+
+void PartitionContents::look_for_rows_that_stay()
+{
+    if (!bounds_prove_all_)
+        some_stay_ = some_stay_ ||
+                     std::ranges::any_of(leaves_, [&](Oid leaf) { return holds_rows_that_stay(eligibility_, leaf); });
+}
+
+void PartitionContents::look()
+{
+    look_for_rows_that_stay();
+    if (some_stay_)
+        return;
+    for (pg::LiveRows& rows : rows_)
+        rows.look();
+}
+
+bool PartitionContents::settles_within(std::chrono::microseconds limit)
+{
+    const std::chrono::microseconds end = pg::elapsed_clock() + limit;
+    return std::ranges::all_of(rows_, [&](pg::LiveRows& rows) { return rows.settle(end).has_value(); });
+}
+
+PartitionRows PartitionContents::settle(const TimeBoundedLocks& locks)
+{
+    PartitionRows sum;
+    bool changed = false;
+    for (std::size_t n = 0; n < leaves_.size(); ++n) {
+        const std::optional<std::int64_t> rows = rows_[n].settle(locks.end());
+        if (!rows)
+            throw LocksTakeTooLong();
+        sum.rows += *rows;
+        sum.bytes += stored_bytes(leaves_[n]);
+        changed = changed || rows_[n].changed();
+    }
+    if (!changed)
+        return sum;
+    const pg::StatementLimit limit(locks.left());
+    try {
+        look_for_rows_that_stay();
+    } catch (const pg::PgError& error) {
+        if (error.is_cancel() && limit.passed())
+            throw LocksTakeTooLong();
+        throw;
+    }
+    return sum;
+}
+
+} // namespace pgcleanup

@@ -1,0 +1,43 @@
+// The rows of a partition that is to go as a whole: how many there are, and whether all of them are due.
+#pragma once
+
+#include "extension/partition_bounds.h"
+#include "extension/time_bounded_locks.h"
+#include "pg/live_rows.h"
+
+namespace pgcleanup {
+
+struct PartitionRows {
+    std::int64_t rows = 0;
+    std::int64_t bytes = 0;
+};
+
+// What the leaf table's rows take on disk: its main fork and that of its TOAST table, without indexes.
+std::int64_t stored_bytes(Oid leaf);
+
+class PartitionContents {
+public:
+    // `members`: the partition and everything below it, locked against VACUUM.
+    PartitionContents(const Eligibility& eligibility, std::span<const Oid> members);
+
+    // Reads every row; nobody has to wait.
+    void look();
+    // Whether settle() is likely to be done within `limit`: tries.
+    bool settles_within(std::chrono::microseconds limit);
+    // The numbers, exactly. With ACCESS EXCLUSIVE on every member; reads only what changed since look(), and throws
+    // LocksTakeTooLong when that takes longer than the locks may.
+    PartitionRows settle(const TimeBoundedLocks& locks);
+    // Whether some row stays, as of the last of the two.
+    bool some_stay() const noexcept { return some_stay_; }
+
+private:
+    void look_for_rows_that_stay();
+
+    const Eligibility& eligibility_;
+    bool bounds_prove_all_;
+    std::vector<Oid> leaves_;
+    std::vector<pg::LiveRows> rows_;
+    bool some_stay_ = false;
+};
+
+} // namespace pgcleanup
