@@ -1,6 +1,5 @@
 #include "extension/partition_obstacles.h"
 
-#include "extension/relation.h"
 #include "pg/latest_snapshot.h"
 
 extern "C" {
@@ -44,6 +43,9 @@ FROM member JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobj
   JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
 WHERE $5 AND r.ev_class <> ALL ($1)
 UNION ALL
+SELECT relid, 'rows of other tables go along with its rows (cleanup_relations)', false
+FROM member WHERE EXISTS (SELECT FROM @extschema@.cleanup_relations r WHERE r.policy_id = $4)
+UNION ALL
 SELECT (p.target::regclass)::oid, 'it is the target of policy ' || quote_ident(p.policy), false
 FROM @extschema@.cleanup_policies p WHERE p.policy_id <> $4 AND (p.target::regclass)::oid IN (SELECT relid FROM member))";
 
@@ -72,8 +74,6 @@ std::optional<std::string> row_by_row_reason(const Policy& policy)
         return "the policy has a condition";
     if (policy.keep_last)
         return "the policy keeps the newest rows";
-    if (!relations_of(policy).empty())
-        return "rows of other tables go along (cleanup_relations)";
     return std::nullopt;
 }
 

@@ -219,6 +219,17 @@ def test_other_reasons_for_single_rows(cleanup):
     assert set(audited(cleanup, cleanup.run("log").run_id)) == {f"public.log_{n}" for n in (7, 8, 10)}
 
 
+def test_relations_need_the_rows(cleanup):
+    make_days(cleanup, columns=", file int")
+    cleanup.sql("CREATE TABLE file (id int PRIMARY KEY); INSERT INTO file SELECT generate_series(1, 10)")
+    cleanup.add_policy("log", "log", "at", "5 days")
+    cleanup.sql("SELECT cleanup_add_relation('log', 'file', '{\"file\": \"id\"}')")
+    assert any("rows of other tables go along" in text for text in cleanup.dry_run("log").warnings)
+    assert cleanup.dry_run("log").strategy == "block"
+    cleanup.sql("SELECT cleanup_drop_relation('log', 'file')")
+    assert cleanup.dry_run("log").strategy == "partition, block"
+
+
 def test_bad_input(cleanup):
     make_days(cleanup, days=3)
     with pytest.raises(psycopg2.errors.InvalidParameterValue, match="partitions 'keep' is not known"):
