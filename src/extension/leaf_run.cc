@@ -210,7 +210,7 @@ void LeafRun::run_in_halves(const WorkUnit& unit, std::int64_t done_units)
         run_unit(BlockRange{middle, blocks->end}, blocks->end - middle);
         return;
     }
-    const RowIds& rows = std::get<RowIds>(unit);
+    const auto& rows = std::get<RowIds>(unit);
     const auto middle = rows.begin() + static_cast<std::ptrdiff_t>(rows.size() / 2);
     run_unit(RowIds(rows.begin(), middle), 0);
     run_unit(RowIds(middle, rows.end()), done_units);

@@ -88,15 +88,10 @@ std::optional<Policy> only(std::vector<Policy> policies)
     return std::move(policies.front());
 }
 
-bool has_privileges_of(Oid member, Oid role)
-{
-    return pg::pg_call([&] { return has_privs_of_role(member, role); });
-}
-
-bool is_member_of_creator(const Policy& policy, Oid role)
+bool is_member_of_creator(const Policy& policy, Oid member)
 {
     const Oid creator = pg::pg_call([&] { return get_role_oid(policy.created_by.c_str(), true); });
-    return OidIsValid(creator) && has_privileges_of(role, creator);
+    return OidIsValid(creator) && pg::pg_call([&] { return has_privs_of_role(member, creator); });
 }
 
 } // namespace

@@ -139,8 +139,8 @@ std::string request_json(const TaskRequest& request)
 RunCoordinator::RunCoordinator(const TaskChannel& channel) : channel_(channel), request_(channel.state().request)
 {
     WorkerTransaction transaction;
-    extension_ = pg::extension();
-    anchor_ = pg::lock_anchor(extension_.schema);
+    pg::Extension found = pg::extension();
+    std::tie(extension_, anchor_) = std::make_tuple(found, pg::lock_anchor(found.schema));
     transaction.commit();
 }
 
@@ -376,8 +376,8 @@ void RunCoordinator::look_for_ending()
 
 void RunCoordinator::look_at_schedule()
 {
-    if (ConfigReloadPending) {
-        ConfigReloadPending = false;
+    if (ConfigReloadPending != 0) {
+        ConfigReloadPending = 0;
         pg_call([] { ProcessConfigFile(PGC_SIGHUP); });
     }
     if (request_.trigger == RunTrigger::manual)

@@ -297,10 +297,10 @@ FROM @extschema@.cleanup_runs AS r WHERE r.run_id = $1)";
 constexpr const char* policies_of_run_sql = R"(
 SELECT DISTINCT policy_id FROM @extschema@.cleanup_run_targets WHERE run_id = $1)";
 
-bool is_requester(const std::string& requested_by, Oid role)
+bool is_requester(const std::string& requested_by, Oid member)
 {
     const Oid requester = pg_call([&] { return get_role_oid(requested_by.c_str(), true); });
-    return OidIsValid(requester) && pg_call([&] { return has_privs_of_role(role, requester); });
+    return OidIsValid(requester) && pg_call([&] { return has_privs_of_role(member, requester); });
 }
 
 // What the role may do with the run by way of its policies: the most that it may do with one of them.

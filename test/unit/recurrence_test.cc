@@ -14,6 +14,7 @@ using namespace std::chrono;
 std::vector<Instant> next_ones(const Recurrence& times, Instant after, int count)
 {
     std::vector<Instant> found;
+    found.reserve(static_cast<std::size_t>(count));
     for (int n = 0; n < count; ++n)
         found.push_back(after = times.next_after(after));
     return found;

@@ -86,7 +86,7 @@ constexpr Size megabyte{1048576};
 constexpr Size impossible_size = MaxAllocHugeSize - 1024;
 
 // Fails in the way that `how` names; "none" does not.
-void fail(std::string_view how) // NOLINT(readability-function-cognitive-complexity): one way after the other
+void fail(std::string_view how) // NOLINT(*-cognitive-complexity,*-function-size): one way after the other
 {
     if (how == "ereport")
         pg_call(pg_raise_with_every_field);
