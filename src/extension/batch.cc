@@ -1,8 +1,10 @@
 #include "extension/batch.h"
 
 #include "extension/expression.h"
+#include "extension/family_split.h"
 #include "extension/policy_state.h"
 #include "extension/references.h"
+#include "extension/settings.h"
 #include "extension/target.h"
 #include "pg/latest_snapshot.h"
 #include "pg/statement_limit.h"
@@ -66,6 +68,9 @@ std::vector<Oid> tables_to_count(const FamilyLinks& links, ReferenceRule rule, O
     tables.erase(std::unique(tables.begin(), tables.end()), tables.end());
     return tables;
 }
+
+// Of a family that is split, in one batch.
+constexpr std::size_t most_rows_of_part = 10'000;
 
 // Attempts at one unit: after so many triggers that keep one row after the other, rows are found by halving.
 constexpr int most_attempts = 20;
@@ -213,8 +218,12 @@ BatchRunner::TargetRows BatchRunner::remove_families(const WorkUnit& unit, Attem
         const RowIds roots = statements_.lock(spi, unit);
         if (roots.empty())
             return {{statements_.leaf(), 0}};
-        const std::size_t most = attempt.patience == Patience::limited ? most_rows_of_batch : SIZE_MAX / 8;
-        counts = removal.remove(spi, statements_.leaf(), roots, most, attempt.way);
+        if (std::optional<FamilyCounts> part = remove_part(spi, removal, roots, attempt)) {
+            counts = *part;
+            result.is_part = part->deleted > 0;
+        } else {
+            counts = remove_roots(spi, removal, roots, attempt);
+        }
     }
     transaction.set_constraints_immediate();
     {
@@ -224,6 +233,43 @@ BatchRunner::TargetRows BatchRunner::remove_families(const WorkUnit& unit, Attem
     result.vetoed = counts.refused;
     context_.notes.largest = std::max(context_.notes.largest, counts.largest);
     return counts.roots;
+}
+
+FamilyCounts BatchRunner::remove_roots(pg::Spi& spi, FamilyRemoval& removal, const RowIds& roots,
+                                       const Attempt& attempt)
+{
+    std::size_t most = attempt.patience == Patience::limited ? most_rows_of_batch : SIZE_MAX / 8;
+    if (context_.policy.split_families)
+        most = std::min(most, static_cast<std::size_t>(max_family_rows()));
+    return removal.remove(spi, removal.gatherer().gather(spi, statements_.leaf(), roots, most), attempt.way);
+}
+
+std::optional<FamilyCounts> BatchRunner::remove_part(pg::Spi& spi, FamilyRemoval& removal, const RowIds& roots,
+                                                     const Attempt& attempt)
+{
+    if (!context_.policy.split_families || roots.size() != 1 || attempt.way != RemovalWay::one_statement)
+        return std::nullopt;
+    const Oid leaf = statements_.leaf();
+    const core::RowPlace root = place_of(leaf, roots.front());
+    const bool is_split = split_root_ == root;
+    const auto most = static_cast<std::size_t>(max_family_rows());
+    const std::size_t most_of_part = std::min(most, most_rows_of_part);
+    const FamilyGatherer gatherer = removal.gatherer();
+    try {
+        gatherer.gather_bounded(spi, leaf, roots, is_split ? most_of_part : most);
+        return std::nullopt;
+    } catch (const FamilyTooLarge&) {
+        context_.notes.largest = std::max(context_.notes.largest, most + 1);
+    }
+    // Once torn, a family cannot be put together again: what keeps it is asked before the first part goes.
+    if (!is_split && !is_unblocked(spi, leaf, context_.session.owner, roots.front()))
+        return FamilyCounts();
+    split_root_ = root;
+    const std::optional<Family> part =
+        part_of_family(spi, family_statements_, gatherer, leaf, roots.front(), most_of_part);
+    if (!part)
+        return std::nullopt;
+    return removal.remove(spi, *part, attempt.way);
 }
 
 bool BatchRunner::cancel_was_requested() const

@@ -40,6 +40,7 @@ struct BatchResult {
     std::int64_t rows = 0;
     LeftBehind left;         // counted only where something can stay behind
     std::int64_t vetoed = 0; // locked by us, and yet not deleted (or updated): a trigger kept them
+    bool is_part = false;    // of one family that is split: the same unit again
     bool has_moved = false;  // rows of the leaf table were changed by constraints, and are elsewhere now
 };
 
@@ -103,6 +104,11 @@ private:
     TargetRows remove(const WorkUnit& unit, Attempt& attempt, OwnerTransaction& transaction, BatchResult& result);
     TargetRows remove_families(const WorkUnit& unit, Attempt& attempt, OwnerTransaction& transaction,
                                BatchResult& result);
+    FamilyCounts remove_roots(pg::Spi& spi, FamilyRemoval& removal, const RowIds& roots, const Attempt& attempt);
+    // Of a family that is larger than pg_cleanup.max_family_rows, a part that may go before the rest; nothing when the
+    // family must go whole, or is no such family.
+    std::optional<FamilyCounts> remove_part(pg::Spi& spi, FamilyRemoval& removal, const RowIds& roots,
+                                            const Attempt& attempt);
     TargetRows remove_within_limit(const WorkUnit& unit, Attempt& attempt, OwnerTransaction& transaction,
                                    BatchResult& result);
     bool cancel_was_requested() const;
@@ -112,7 +118,8 @@ private:
     FamilyStatements family_statements_;
     ReferenceRule rule_;
     std::vector<Oid> dependents_;
-    RowIds updated_; // by the batch that is being carried out
+    core::RowPlace split_root_; // the last row whose family was found to be unblocked, and is split since
+    RowIds updated_;            // by the batch that is being carried out
     bool rows_can_stay_;
 };
 

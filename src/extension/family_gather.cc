@@ -21,9 +21,11 @@ public:
     {
     }
 
-    Family gather(Oid leaf, const RowIds& roots)
+    Family gather(Oid leaf, const RowIds& roots, bool given_are_due, bool is_bounded)
     {
         family_.given_roots = roots.size();
+        family_.given_are_due = given_are_due;
+        is_bounded_ = is_bounded || roots.size() > 1;
         for (const ItemPointerData& id : roots)
             add_root(place_of(leaf, id));
         do {
@@ -41,12 +43,11 @@ private:
 
     bool is_gone(const RowPlace& row) const { return gone_ != nullptr && gone_->contains(row); }
     RowLock lock_of(RowLock lock) const { return mode_ == GatherMode::lock ? lock : RowLock::none; }
-    bool is_bounded() const { return family_.given_roots > 1; }
-    std::size_t most_linked() const { return is_bounded() ? 4 * most_rows_ : SIZE_MAX - 1; }
+    std::size_t most_linked() const { return is_bounded_ ? 4 * most_rows_ : SIZE_MAX - 1; }
 
     void check_size(std::size_t linked) const
     {
-        if (is_bounded() &&
+        if (is_bounded_ &&
             (linked > most_linked() || family_.graph.size() > most_rows_ || family_.changed.size() > 2 * most_rows_))
             throw FamilyTooLarge();
     }
@@ -319,6 +320,7 @@ private:
     pg::Spi& spi_;
     std::size_t most_rows_;
     std::size_t most_climbed_; // rows looked at upwards: beyond them, rows that are tied wait for others to go first
+    bool is_bounded_ = true;
     Family family_;
     std::vector<bool> is_member_; // by node
     NodesOfLeaves frontier_;      // members whose links are to be followed
@@ -355,7 +357,17 @@ std::vector<ChangedRow> Family::changes() const
 
 Family FamilyGatherer::gather(pg::Spi& spi, Oid leaf, const RowIds& roots, std::size_t most_rows) const
 {
-    return Gathering(statements_, mode_, gone_, refused_, spi, most_rows).gather(leaf, roots);
+    return Gathering(statements_, mode_, gone_, refused_, spi, most_rows).gather(leaf, roots, true, false);
+}
+
+Family FamilyGatherer::gather_bounded(pg::Spi& spi, Oid leaf, const RowIds& roots, std::size_t most_rows) const
+{
+    return Gathering(statements_, mode_, gone_, refused_, spi, most_rows).gather(leaf, roots, true, true);
+}
+
+Family FamilyGatherer::gather_dependents(pg::Spi& spi, Oid leaf, const RowIds& rows, std::size_t most_rows) const
+{
+    return Gathering(statements_, mode_, gone_, refused_, spi, most_rows).gather(leaf, rows, false, true);
 }
 
 } // namespace pgcleanup

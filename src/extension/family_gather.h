@@ -32,11 +32,12 @@ struct Family {
     std::vector<core::FamilyGraph::Verdict> verdicts; // by node
     std::vector<ChangedRow> changed;                  // also for nodes that stay, and rows that go
     std::size_t given_roots = 0;                      // the first so many nodes are the rows that were asked for
+    bool given_are_due = true;                        // false: dependent rows of a family that is split
 
     bool goes(Node node) const { return verdicts[node].fate == core::FamilyGraph::Fate::goes; }
     // An eligible row, whether it was asked for, pulled in, or taken along: it counts as a row of the target. What goes
     // and is no root counts as a dependent row.
-    bool is_root(Node node) const { return graph.is_root(node); }
+    bool is_root(Node node) const { return graph.is_root(node) && (given_are_due || node >= given_roots); }
     // What changes: rows that stay, each once, for rows that go.
     std::vector<ChangedRow> changes() const;
 };
@@ -61,6 +62,10 @@ public:
     // an OwnerTransaction. Other eligible rows of the target are pulled in when what blocks a row could go with them.
     // Throws FamilyTooLarge beyond `most_rows` rows, unless there is one root only.
     Family gather(pg::Spi& spi, Oid leaf, const RowIds& roots, std::size_t most_rows = most_rows_of_batch) const;
+    // As gather(), but one root is bounded, too.
+    Family gather_bounded(pg::Spi& spi, Oid leaf, const RowIds& roots, std::size_t most_rows) const;
+    // The same for dependent rows, of any table: what goes with them, as if they were due.
+    Family gather_dependents(pg::Spi& spi, Oid leaf, const RowIds& rows, std::size_t most_rows) const;
 
 private:
     FamilyStatements& statements_;

@@ -80,10 +80,8 @@ void FamilyRemoval::check_hook(const std::vector<FamilyStatements::Removed>& rem
     }
 }
 
-FamilyCounts FamilyRemoval::remove(pg::Spi& spi, Oid leaf, const RowIds& roots, std::size_t most_rows, RemovalWay way)
+FamilyCounts FamilyRemoval::remove(pg::Spi& spi, const Family& family, RemovalWay way)
 {
-    const FamilyGatherer gatherer(statements_, GatherMode::lock, nullptr, &refused_);
-    const Family family = gatherer.gather(spi, leaf, roots, most_rows);
     FamilyCounts counts = counts_of(family);
     must_be_gone_ = parts_of(family);
     if (must_be_gone_.empty())
@@ -95,9 +93,11 @@ FamilyCounts FamilyRemoval::remove(pg::Spi& spi, Oid leaf, const RowIds& roots, 
     const std::vector<FamilyStatements::Removed> removed = statements_.remove(spi, parts, hook_);
     if (way == RemovalWay::one_statement)
         check_hook(removed);
-    for (std::size_t n = 0; n < parts.size(); ++n)
+    for (std::size_t n = 0; n < parts.size(); ++n) {
+        counts.deleted += removed[n].deleted;
         if (parts[n].is_tested)
             counts.roots[parts[n].leaf] += removed[n].deleted;
+    }
     // What one statement says that it deleted is gone, and need not be looked for.
     for (std::size_t n = removed.size(); way == RemovalWay::one_statement && n-- > 0;)
         if (removed[n].deleted == static_cast<std::int64_t>(must_be_gone_[n].rows.size()))

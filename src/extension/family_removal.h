@@ -18,6 +18,7 @@ class FamilyRefused {};
 // What a batch did.
 struct FamilyCounts {
     std::map<Oid, std::int64_t> roots; // eligible rows that went, by leaf table of the target
+    std::int64_t deleted = 0;          // rows of all tables, as far as we deleted them
     std::int64_t refused = 0;          // rows that were asked for, and that a trigger keeps
     std::size_t largest = 0;           // rows of the largest family, where that was worth a look
 
@@ -33,8 +34,10 @@ public:
     {
     }
 
-    // `roots` are eligible rows of `leaf`, locked by this transaction. Throws FamilyTooLarge, or PgError.
-    FamilyCounts remove(pg::Spi& spi, Oid leaf, const RowIds& roots, std::size_t most_rows, RemovalWay way);
+    // What locks and gathers for it.
+    FamilyGatherer gatherer() const { return {statements_, GatherMode::lock, nullptr, &refused_}; }
+    // Deletes what goes of a family that gatherer() has gathered in this transaction. Throws PgError.
+    FamilyCounts remove(pg::Spi& spi, const Family& family, RemovalWay way);
     // Throws FamilyRefused when something that had to go, or to change, is still as it was.
     void verify(pg::Spi& spi);
 

@@ -345,10 +345,11 @@ std::optional<pg::PgError> LeafRun::try_batch(const WorkUnit& unit, BatchMode mo
         locked_units_ = 0;
         removed_ += result.rows;
         has_moved_ = has_moved_ || result.has_moved;
+        is_part_ = result.is_part;
         vetoed_ += result.vetoed;
         if (limits_.rows_left)
             *limits_.rows_left -= result.rows;
-        if (result.left.rows > 0)
+        if (result.left.rows > 0 && !is_part_)
             remember(unit);
         return std::nullopt;
     } catch (const pg::PgError& error) {

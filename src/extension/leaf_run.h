@@ -75,6 +75,7 @@ private:
     LeafLeftovers leftovers_;
     int locked_units_ = 0;       // in a row
     int lock_failures_ = 0;      // attempts in a row, while families are halved
+    bool is_part_ = false;       // the last batch was a part of one family: the same unit again
     bool has_moved_ = false;     // rows of this table were changed by constraints, and are elsewhere now
     bool rows_are_slow_ = false; // so slow that one block is too much for a batch
     std::int64_t removed_ = 0;   // so far

@@ -26,7 +26,12 @@ std::string name_of(Oid table)
 
 void LeafRun::run_families(const WorkUnit& unit, std::int64_t done_units)
 {
-    const std::optional<pg::PgError> error = try_first(unit, done_units);
+    std::optional<pg::PgError> error;
+    do {
+        check_bounds();
+        is_part_ = false;
+        error = try_first(unit, std::exchange(done_units, 0));
+    } while (!error && is_part_);
     if (!error) {
         lock_failures_ = 0;
         return;

@@ -60,8 +60,8 @@ void check_choices(const Policy& policy)
     static constexpr std::array references{"follow", "skip", "error"};
     check_choice("action", policy.action, actions, later_actions);
     check_choice("on_reference", policy.on_reference, references, {});
-    if (policy.split_families)
-        refuse("split_families is not supported yet", "", ERRCODE_FEATURE_NOT_SUPPORTED);
+    if (policy.split_families && updates_rows(policy))
+        refuse("split_families means nothing with action 'update'", "Only what is deleted takes other rows along.");
     if (policy.archive_to && !updates_rows(policy))
         refuse("archive_to is not supported yet", "It will come with the action 'archive'.",
                ERRCODE_FEATURE_NOT_SUPPORTED);
