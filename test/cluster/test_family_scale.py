@@ -11,7 +11,6 @@ import pytest
 
 from pgserver import SOAK
 from surface import Background, Cleanup
-from test_traffic import LockWaits
 
 PARENTS, CHILDREN, LARGE = (1000, 2000, 2_000_000) if SOAK else (200, 100, 60_000)
 TRANSACTIONS, CLIENTS = (100_000, 4) if SOAK else (2_000, 2)
@@ -78,6 +77,36 @@ class Memory(threading.Thread):
                             self.most = max(self.most, int(re.search(r"^Anonymous:\s+(\d+)", file.read(), re.M)[1]))
                     except OSError:
                         pass  # it has just ended
+
+
+class LockWaits(threading.Thread):
+    """Watches how long pgbench's sessions wait for a lock that a run holds: how often that was seen, and the longest, in s."""
+
+    def __init__(self, cleanup):
+        super().__init__(daemon=True)
+        self.connection, self.seen, self.longest, self.stopping = cleanup.connect(), set(), 0.0, threading.Event()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.join(10)
+        self.connection.close()
+
+    def run(self):
+        with self.connection.cursor() as cursor:
+            while not self.stopping.wait(0.01):
+                cursor.execute("""
+                    SELECT l.pid, l.waitstart, extract(epoch FROM clock_timestamp() - l.waitstart)::float8
+                    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                    WHERE NOT l.granted AND l.waitstart IS NOT NULL AND a.application_name = 'app pgbench'
+                      AND EXISTS (SELECT FROM pg_stat_activity b WHERE b.backend_type LIKE 'pg_cleanup%'
+                        AND b.pid = ANY (pg_blocking_pids(l.pid)))""")
+                for pid, since, seconds in cursor.fetchall():
+                    self.seen.add((pid, since))
+                    self.longest = max(self.longest, seconds)
 
 
 def run_and_measure(cleanup):
@@ -178,31 +207,28 @@ def test_nobody_waits_long(cleanup, tmp_path):
     tmp_path.chmod(0o755)
     script.write_text(SCRIPT.format(staying=STAYING, first=first, last=first + PARENTS - 1))
     server = cleanup.server
-    waits = LockWaits(server, "postgres")
-    waits.start()
     bench = Background(subprocess.run, [
         "pgbench", "-n", "-f", str(script), "-c", str(CLIENTS), "-t", str(TRANSACTIONS // CLIENTS),
         server.dsn("postgres", application_name="app pgbench")],
         env={"PATH": server.path, "PGAPPNAME": "app pgbench"}, capture_output=True, text=True, check=False)
     runs = deleted = 0
     began = time.monotonic()
-    while bench.is_alive() or runs == 0:
-        cleanup.sql(f"DELETE FROM parent WHERE id >= {first}")
-        fill(cleanup, first, PARENTS, CHILDREN // 10)
-        done = cleanup.run("parents")
-        assert done.status in ("succeeded", "partial"), done
-        runs, deleted = runs + 1, deleted + done.rows + done.dependent_rows
+    with LockWaits(cleanup) as waits:
+        while bench.is_alive() or runs == 0:
+            cleanup.sql(f"DELETE FROM parent WHERE id >= {first}")
+            fill(cleanup, first, PARENTS, CHILDREN // 10)
+            done = cleanup.run("parents")
+            assert done.status in ("succeeded", "partial"), done
+            runs, deleted = runs + 1, deleted + done.rows + done.dependent_rows
     seconds = time.monotonic() - began
     finished = bench.result()
-    waits.stopping.set()
-    waits.join(10)
     assert finished.returncode == 0, finished.stderr
     assert "deadlock detected" not in server.log()
     assert cleanup.value("SELECT count(*) FROM child c WHERE NOT EXISTS (SELECT FROM parent p WHERE p.id = c.parent)") == 0
     assert cleanup.value(f"SELECT count(*) FROM parent WHERE id <= {STAYING}") == STAYING
     assert cleanup.value(f"SELECT count(*) FROM child WHERE parent <= {STAYING}") == 20 * STAYING + TRANSACTIONS // CLIENTS * CLIENTS
     print(f"{TRANSACTIONS} transactions in {seconds:.0f} s; {runs} runs deleted {deleted} rows;"
-          f" {len(waits.seen)} waits seen, the longest {waits.longest * 1000:.0f} ms")
+          f" {len(waits.seen)} waits for a run seen, the longest {waits.longest * 1000:.0f} ms")
     if SOAK:
         lock_timeout = cleanup.value("SELECT extract(epoch FROM current_setting('pg_cleanup.lock_timeout')::interval)::float8")
         assert waits.longest <= lock_timeout
