@@ -76,8 +76,10 @@ class Families:
         while True:
             going = self.closure(roots, kept_back)
             bad = self._tied_to({row for row in going if self._stays(row, going)}, going)
-            # What is used elsewhere, or cannot go, stays; the row that would have taken it along may go all the same.
-            kept_back_now = {row for row in self.users if row in going and (row in bad or self.users[row] - going)} - kept_back
+            # What is used elsewhere, or cannot go, stays; the row that would have taken it along may go all the same. A user
+            # that itself goes for the sake of something shared is one that stays: it would not go for a reason of its own.
+            firm = self.closure(roots, set(self.users))
+            kept_back_now = {row for row in self.users if row in going and (row in bad or self.users[row] - firm)} - kept_back
             if not kept_back_now and not roots & bad:
                 return going
             if kept_back_now:

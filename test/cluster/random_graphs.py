@@ -181,7 +181,8 @@ class Graph:
         target, other = self.tables[self.target], self.tables[related]
         if related in [relation.related for relation in self.relations]:
             return
-        unless_referenced = random.random() < 0.7
+        # Not in a chain through the target itself: how far it goes is up to which rows are in one batch.
+        unless_referenced = random.random() < 0.7 and related != self.target
         direction = random.choice(["child", "parent", "parent", "key", "composite"])
         keys = [key for key in self.keys if (key.child, key.parent, key.sets) == (self.target, related, False)
                 and not any(sharer.sets for sharer in self.sharers(key))]
