@@ -1,9 +1,9 @@
 #include "extension/batch.h"
 
-#include "extension/expression.h"
 #include "extension/family_split.h"
 #include "extension/policy_state.h"
 #include "extension/references.h"
+#include "extension/run_checks.h"
 #include "extension/settings.h"
 #include "extension/target.h"
 #include "pg/latest_snapshot.h"
@@ -130,16 +130,6 @@ void BatchRunner::enter(OwnerTransaction& /*transaction*/, LOCKMODE lock)
     }
 }
 
-void BatchRunner::verify_expressions() const
-{
-    if (context_.policy.condition)
-        verify_condition_under_current_path(statements_.leaf(), *context_.policy.condition);
-    if (!context_.policy.set_values)
-        return;
-    for (const SetValue& value : parse_set_values(*context_.policy.set_values))
-        verify_value_under_current_path(statements_.leaf(), value.column, value.expression);
-}
-
 void BatchRunner::check_definition()
 {
     // The transaction's own snapshot may be older than what we waited for when we took the lock.
@@ -152,7 +142,7 @@ void BatchRunner::check_definition()
     check_owner(context_.session, context_.policy);
     if (!is_leaf_of(statements_.leaf(), context_.policy.target))
         throw LeafGone{};
-    verify_expressions();
+    verify_meaning(context_.policy, statements_.leaf());
     context_.links = FamilyLinks(context_.policy, context_.session.owner);
     rule_ = reference_rule(context_.policy, context_.links);
     statements_.renew(rule_);

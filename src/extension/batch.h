@@ -80,9 +80,6 @@ public:
     FamilyStatements& family_statements() noexcept { return family_statements_; }
 
 private:
-    // Raises unless the expressions mean, under the search_path that batches have, what they meant when they were
-    // declared.
-    void verify_expressions() const;
     void check_definition();
     // How an attempt at a batch goes, and what earlier ones at the same unit have shown.
     struct Attempt {

@@ -4,6 +4,7 @@
 #include "extension/partition_units.h"
 #include "extension/policy_state.h"
 #include "extension/row_width.h"
+#include "extension/run_checks.h"
 #include "extension/set_values.h"
 #include "extension/strategy.h"
 #include "extension/table_facts.h"
@@ -119,6 +120,7 @@ void dry_run_policy(const OwnerSession& session, const TaskRequest& request, con
     OwnerTransaction transaction(session, reading_lock_wait, pg::Access::read_only);
     require_ready(policy);
     require_owner(session, policy);
+    verify_meaning(policy, policy.target);
     reply.row(result_row(session, request, policy));
     transaction.commit();
 }

@@ -168,6 +168,7 @@ std::unique_ptr<LeafRun> PolicyRun::open_leaf(const RunContext& context, const E
         pg_call([&] { LockRelationOid(leaf, AccessShareLock); });
         if (!is_leaf_of(leaf, policy_.target))
             throw LeafGone{};
+        verify_meaning(policy_, leaf);
         return std::make_unique<LeafRun>(context, eligibility, leaf, limits, skipped_);
     });
 }
@@ -253,6 +254,7 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
     std::optional<FamilyLinks> links;
     const auto eligibility = in_transaction([&] {
         check_guard();
+        verify_meaning(policy_, policy_.target);
         auto made = std::make_unique<Eligibility>(policy_, plan.window);
         const std::vector<Oid> tables = leaf_tables(policy_.target);
         check_breaker(*made, tables);

@@ -5,6 +5,7 @@
 #include "extension/index_facts.h"
 #include "extension/references.h"
 #include "extension/row_update.h"
+#include "extension/run_checks.h"
 #include "extension/table_facts.h"
 #include "extension/warnings.h"
 #include "pg/text.h"
@@ -136,6 +137,7 @@ void preview_policy(const OwnerSession& session, const TaskRequest& request, con
     OwnerTransaction transaction(session, reading_lock_wait, pg::Access::read_only);
     require_ready(policy);
     require_owner(session, policy);
+    verify_meaning(policy, policy.target);
     {
         Preview preview(session, request, policy);
         pg::Spi spi;

@@ -1,5 +1,7 @@
 #include "extension/run_checks.h"
 
+#include "extension/expression.h"
+#include "extension/set_values.h"
 #include "pg/subtransaction.h"
 #include "pg/text.h"
 
@@ -40,6 +42,16 @@ bool exceeds(const Eligibility& eligibility, std::span<const Oid> leaves, std::i
 }
 
 } // namespace
+
+void verify_meaning(const Policy& policy, Oid relation)
+{
+    if (policy.condition)
+        verify_condition_under_current_path(relation, *policy.condition);
+    if (!policy.set_values)
+        return;
+    for (const SetValue& value : parse_set_values(*policy.set_values))
+        verify_value_under_current_path(relation, value.column, value.expression);
+}
 
 GuardResult evaluate_guard(const std::string& guard)
 {

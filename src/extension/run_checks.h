@@ -1,9 +1,14 @@
-// What is asked once before a run: the policy's guard, and its breaker. As the owner, inside an OwnerTransaction.
+// What is asked once before a run: what the expressions mean, the policy's guard, and its breaker. As the owner, inside
+// an OwnerTransaction.
 #pragma once
 
 #include "extension/eligibility.h"
 
 namespace pgcleanup {
+
+// Raises object_not_in_prerequisite_state when condition or set_values mean something else over `relation` (the target,
+// or a partition) under the search_path of the session than when they were declared.
+void verify_meaning(const Policy& policy, Oid relation);
 
 struct GuardResult {
     bool is_true = false;
