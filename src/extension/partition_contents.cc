@@ -48,11 +48,11 @@ void PartitionContents::look_for_rows_that_stay()
 
 void PartitionContents::look()
 {
-    look_for_rows_that_stay();
-    if (some_stay_)
-        return;
+    // In this order: a row that comes after the blocks were read makes settle() ask again, one that came before is
+    // seen.
     for (pg::LiveRows& rows : rows_)
         rows.look();
+    look_for_rows_that_stay();
 }
 
 bool PartitionContents::settles_within(std::chrono::microseconds limit)

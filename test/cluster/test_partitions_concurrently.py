@@ -1,6 +1,8 @@
 """Partitions go as a whole while others use the table: nobody waits for long, and every row is counted."""
 
+import os
 import random
+import signal
 import threading
 
 import psycopg2
@@ -107,6 +109,26 @@ def test_a_row_that_stays_comes_at_the_last_moment(cleanup):
     assert "1 partition was emptied row by row: it has rows that stay" in cleanup.targets(run_id)[0].message
     assert cleanup.rows("SELECT id FROM log_ancient") == [(-1,)]
     assert "log_10" not in partitions(cleanup)
+
+
+def test_a_row_that_stays_comes_while_the_partition_is_read(cleanup):
+    """Committed after the rows were asked whether one stays, but before the locks are asked for: it is not missed."""
+    cleanup.sql("CREATE TABLE log (id int, at timestamptz NOT NULL) PARTITION BY RANGE (at)")
+    cleanup.sql("CREATE TABLE log_ancient PARTITION OF log FOR VALUES FROM (MINVALUE) TO ('2020-01-01')")
+    cleanup.sql("CREATE TABLE log_new PARTITION OF log FOR VALUES FROM ('2020-01-01') TO (MAXVALUE)")
+    cleanup.sql("INSERT INTO log SELECT n, '2019-05-05' FROM generate_series(1, 1000000) n")
+    cleanup.add_policy("log", "log", "at", "5 days")
+    run_id = cleanup.start("log")
+    reading = ("SELECT pid FROM pg_locks WHERE relation = 'log_ancient'::regclass AND granted AND mode = 'ShareUpdateExclusiveLock'")
+    while (pid := cleanup.value(reading)) is None:
+        assert cleanup.run_row(run_id).status == "running"
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        cleanup.sql("INSERT INTO log VALUES (-1, '-infinity')")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert cleanup.wait_for_run(run_id).status == "succeeded"
+    assert cleanup.rows("SELECT id FROM log") == [(-1,)]
 
 
 def test_ancient_partition(cleanup):
