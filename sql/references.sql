@@ -57,7 +57,7 @@ SELECT cleanup_add_policy('refs_meeting', 'meeting', 'at', '30 days') \gset
 SELECT * FROM seen;
 SELECT cleanup_drop_policy('refs_meeting') \gset
 
--- To the same table: a child blocks its parent, also when it is due; itself it does not block.
+-- To the same table: a child that stays blocks its parent; one that is due goes with it, and no row blocks itself.
 CREATE TABLE chain (id int PRIMARY KEY, at timestamptz, parent_id int REFERENCES chain);
 CREATE TABLE tree (id int PRIMARY KEY, at timestamptz, parent_id int REFERENCES tree ON DELETE CASCADE);
 CREATE TABLE loose (id int PRIMARY KEY, at timestamptz, parent_id int REFERENCES loose ON DELETE SET NULL);

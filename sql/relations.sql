@@ -91,7 +91,7 @@ SELECT refused(statement) FROM (VALUES
   ($$INSERT INTO cleanup_relations (policy_id, related, on_columns) SELECT policy_id, 'relations.meetings', '{}' FROM cleanup_policies$$))
   v (statement);
 SELECT event, details FROM (SELECT audit_id, event, details - 'relation_id' AS details FROM cleanup_audit
-  WHERE policy = 'old' AND event LIKE 'relation%') a ORDER BY audit_id;
+  WHERE target = 'relations.transcripts' AND event LIKE 'relation%') a ORDER BY audit_id;
 
 -- Columns that were swapped, renamed or changed never rebind silently.
 CREATE FUNCTION state() RETURNS text STABLE LANGUAGE sql AS $$ SELECT concat_ws(': ', state, reason) FROM cleanup_policy_states('old') $$;

@@ -1,5 +1,7 @@
 #include "core/row_set.h"
 
+#include <algorithm>
+
 namespace pgcleanup::core {
 
 std::size_t hash_of(const RowPlace& row)
@@ -30,6 +32,36 @@ bool RowSet::add(const RowPlace& row)
     ++counts_[row.table];
     ++size_;
     return true;
+}
+
+std::vector<std::uint32_t> RowSet::blocks(std::uint32_t table) const
+{
+    std::vector<std::uint32_t> blocks;
+    for (const auto& [place, part] : parts_) {
+        if (place.table == table) {
+            blocks.push_back(place.block);
+        }
+    }
+    std::sort(blocks.begin(), blocks.end());
+    blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
+    return blocks;
+}
+
+std::vector<RowPlace> RowSet::rows(std::uint32_t table, std::uint32_t block) const
+{
+    std::vector<RowPlace> rows;
+    for (std::uint16_t number = 0; number * rows_of_part <= largest_offset; ++number) {
+        const auto found = parts_.find({table, block, number});
+        if (found == parts_.end()) {
+            continue;
+        }
+        for (std::uint16_t within = 0; within < rows_of_part; ++within) {
+            if ((found->second.at(within / 64U) >> (within % 64U) & 1U) != 0) {
+                rows.push_back({table, block, static_cast<std::uint16_t>(number * rows_of_part + within)});
+            }
+        }
+    }
+    return rows;
 }
 
 bool RowSet::contains(const RowPlace& row) const

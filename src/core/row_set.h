@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <unordered_map>
+#include <vector>
 
 namespace pgcleanup::core {
 
@@ -33,6 +34,9 @@ public:
     [[nodiscard]] bool empty() const { return size_ == 0; }
     // How many rows of one table.
     [[nodiscard]] std::size_t count(std::uint32_t table) const;
+    // The blocks of a table that have rows, in their order; and the rows of one of them, in theirs.
+    [[nodiscard]] std::vector<std::uint32_t> blocks(std::uint32_t table) const;
+    [[nodiscard]] std::vector<RowPlace> rows(std::uint32_t table, std::uint32_t block) const;
 
 private:
     // 320 rows of a block: what one of 8 kB has at most.

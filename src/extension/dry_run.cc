@@ -1,5 +1,6 @@
 #include "extension/dry_run.h"
 
+#include "extension/family_forecast.h"
 #include "extension/partition_contents.h"
 #include "extension/partition_units.h"
 #include "extension/policy_state.h"
@@ -28,26 +29,58 @@ pg::Cell timestamp_cell(std::optional<TimestampTz> time)
 
 struct Counted {
     DueRows due;
+    std::int64_t dependent = 0;
     std::int64_t row_bytes = 0; // of what goes
 };
+
+DueRows count_leaves(pg::Spi& spi, const Eligibility& eligibility, std::span<const Oid> leaves, Oid owner, bool rows_go)
+{
+    DueRows due;
+    for (const Oid leaf : leaves)
+        due += count_due_rows(spi, eligibility, leaf, owner, rows_go);
+    return due;
+}
+
+// By gathering families, where a run would.
+Counted count_families(pg::Spi& spi, const FamilyLinks& links, const Eligibility& eligibility,
+                       std::span<const Oid> leaves, Oid owner)
+{
+    Counted counted{count_leaves(spi, eligibility, leaves, owner, false)};
+    const FamilyForecast forecast(spi, eligibility, links, leaves, ForecastDetail::totals);
+    counted.due.blocked = forecast.blocked();
+    counted.due.blocked_by = forecast.blocked_by();
+    counted.dependent = forecast.dependent();
+    return counted;
+}
+
+// Rows that go one by one.
+Counted count_leaves(pg::Spi& spi, const Policy& policy, const Eligibility& eligibility, std::span<const Oid> leaves,
+                     Oid owner)
+{
+    if (updates_rows(policy))
+        return {count_leaves(spi, eligibility, leaves, owner, false)};
+    const FamilyLinks links(policy, owner);
+    if (needs_families(policy, links) || policy.on_reference != "follow")
+        return count_families(spi, links, eligibility, leaves, owner);
+    Counted counted{count_leaves(spi, eligibility, leaves, owner, true)};
+    if (counted.due.going() > 0)
+        counted.dependent = count_dependent_rows(spi, eligibility, cascade_of(policy, owner), owner);
+    return counted;
+}
 
 // A run counts what partitions that go as a whole take on disk, and other rows by their average.
 Counted count_rows(pg::Spi& spi, const Policy& policy, const Eligibility& eligibility, const PartitionPlan& plan,
                    Oid owner)
 {
-    Counted sum;
+    Counted sum = count_leaves(spi, policy, eligibility, plan.leaves, owner);
+    if (!updates_rows(policy))
+        sum.row_bytes = sum.due.going() * static_cast<std::int64_t>(average_row_bytes(spi, policy.target));
     for (const PartitionUnit& unit : plan.units) {
         for (const Oid leaf : unit.leaves) {
             sum.due += count_due_rows(spi, eligibility, leaf, owner, true);
             sum.row_bytes += stored_bytes(leaf);
         }
     }
-    DueRows rows;
-    for (const Oid leaf : plan.leaves)
-        rows += count_due_rows(spi, eligibility, leaf, owner, !updates_rows(policy));
-    if (!updates_rows(policy))
-        sum.row_bytes += rows.going() * static_cast<std::int64_t>(average_row_bytes(spi, policy.target));
-    sum.due += rows;
     return sum;
 }
 
@@ -63,8 +96,6 @@ std::vector<pg::Cell> result_row(const OwnerSession& session, const TaskRequest&
     const PartitionPlan partitions = plan_partitions(policy, eligibility, session.owner);
     const Counted counted = count_rows(spi, policy, eligibility, partitions, session.owner);
     const DueRows& due = counted.due;
-    const std::int64_t dependent =
-        due.going() == 0 || updates_rows(policy) ? 0 : count_dependent_rows(spi, eligibility, cascade, session.owner);
     std::optional<RowUpdate> update;
     if (updates_rows(policy))
         update.emplace(policy, request.start, cutoff, request.retain_text() ? request.retain_text() : policy.retain);
@@ -80,7 +111,7 @@ std::vector<pg::Cell> result_row(const OwnerSession& session, const TaskRequest&
         std::to_string(due.eligible),
         "0", // holds come with their own feature
         std::to_string(due.blocked),
-        std::to_string(dependent),
+        std::to_string(counted.dependent),
         "0", // files too
         std::to_string(counted.row_bytes),
         timestamp_cell(due.oldest),

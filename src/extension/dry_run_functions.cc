@@ -12,6 +12,7 @@
 
 extern "C" {
 PG_FUNCTION_INFO_V1(cleanup_dry_run);
+PG_FUNCTION_INFO_V1(cleanup_dry_run_detail);
 PG_FUNCTION_INFO_V1(cleanup_preview);
 }
 
@@ -176,6 +177,19 @@ void dry_run(FunctionCallInfo fcinfo)
         dry_run_named(arguments, start, on_row);
 }
 
+void dry_run_detail(FunctionCallInfo fcinfo)
+{
+    const pg::ResultSet results(fcinfo);
+    const std::string name = policy_argument(fcinfo, 0);
+    if (name == every_policy)
+        pg::raise({.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
+                   .message = "cleanup_dry_run_detail needs the name of a policy",
+                   .hint = "SELECT policy FROM cleanup_policy_states() lists them."});
+    check_transaction("cleanup_dry_run_detail");
+    const TaskRequest request = request_for(TaskKind::dry_run_detail, named_policy(name), pg::now());
+    run_task_in_worker(request, [&](const std::vector<pg::Cell>& cells) { results.row(cells); });
+}
+
 std::int32_t rows_argument(FunctionCallInfo fcinfo, int n)
 {
     if (PG_ARGISNULL(n))
@@ -227,6 +241,14 @@ Datum cleanup_dry_run(PG_FUNCTION_ARGS)
 {
     return pgcleanup::pg::pg_entry([&] {
         pgcleanup::dry_run(fcinfo);
+        return Datum(0);
+    });
+}
+
+Datum cleanup_dry_run_detail(PG_FUNCTION_ARGS)
+{
+    return pgcleanup::pg::pg_entry([&] {
+        pgcleanup::dry_run_detail(fcinfo);
         return Datum(0);
     });
 }

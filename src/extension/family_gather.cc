@@ -15,9 +15,9 @@ namespace {
 class Gathering {
 public:
     Gathering(FamilyStatements& statements, GatherMode mode, const core::RowSet* gone, const core::RowSet* refused,
-              pg::Spi& spi, std::size_t most_rows)
-        : statements_(statements), links_(statements.links()), mode_(mode), gone_(gone), refused_(refused), spi_(spi),
-          most_rows_(most_rows), most_climbed_(std::min(most_rows, most_rows_of_batch))
+              LinkWatch* watch, pg::Spi& spi, std::size_t most_rows)
+        : statements_(statements), links_(statements.links()), mode_(mode), gone_(gone), refused_(refused),
+          watch_(watch), spi_(spi), most_rows_(most_rows), most_climbed_(std::min(most_rows, most_rows_of_batch))
     {
     }
 
@@ -107,18 +107,38 @@ private:
     {
         const FamilyLink& facts = links_.all()[link];
         if (facts.kind == LinkKind::blocker && (facts.is_absolute || !links_.may_go(facts.to))) {
-            for (const ItemPointerData& id : statements_.blocked(spi_, link, leaf, given))
+            const RowIds blocked = statements_.blocked(spi_, link, leaf, given);
+            for (const ItemPointerData& id : blocked)
                 family_.graph.set_blocked(add(place_of(leaf, id)), facts.to);
+            tell_blocked(link, leaf, blocked);
             return;
         }
         const std::vector<LinkedRows> linked = statements_.down(spi_, link, leaf, given, most_linked());
         for (const LinkedRows& pair : linked) {
             const RowPlace row = place_of(pair.table, pair.other);
             const Node node = add(place_of(leaf, pair.given));
-            if (row != family_.graph.row(node) && !is_gone(row))
-                tie(link, node, row);
+            if (row == family_.graph.row(node) || is_gone(row))
+                continue;
+            if (watch_ != nullptr)
+                watch_->linked(link, node, row);
+            tie(link, node, row);
         }
         check_size(linked.size());
+    }
+
+    void tell_blocked(std::size_t link, Oid leaf, const RowIds& blocked)
+    {
+        if (watch_ == nullptr || blocked.empty())
+            return;
+        for (const ItemPointerData& id : blocked)
+            watch_->blocked(link, add(place_of(leaf, id)));
+        if (!watch_->wants_every_blocker())
+            return;
+        for (const LinkedRows& pair : statements_.down(spi_, link, leaf, blocked, SIZE_MAX - 1)) {
+            const RowPlace row = place_of(pair.table, pair.other);
+            if (row != place_of(leaf, pair.given))
+                watch_->linked(link, add(place_of(leaf, pair.given)), row);
+        }
     }
 
     void tie(std::size_t link, Node node, const RowPlace& row)
@@ -317,6 +337,7 @@ private:
     GatherMode mode_;
     const core::RowSet* gone_;
     const core::RowSet* refused_;
+    LinkWatch* watch_;
     pg::Spi& spi_;
     std::size_t most_rows_;
     std::size_t most_climbed_; // rows looked at upwards: beyond them, rows that are tied wait for others to go first
@@ -357,17 +378,17 @@ std::vector<ChangedRow> Family::changes() const
 
 Family FamilyGatherer::gather(pg::Spi& spi, Oid leaf, const RowIds& roots, std::size_t most_rows) const
 {
-    return Gathering(statements_, mode_, gone_, refused_, spi, most_rows).gather(leaf, roots, true, false);
+    return Gathering(statements_, mode_, gone_, refused_, watch_, spi, most_rows).gather(leaf, roots, true, false);
 }
 
 Family FamilyGatherer::gather_bounded(pg::Spi& spi, Oid leaf, const RowIds& roots, std::size_t most_rows) const
 {
-    return Gathering(statements_, mode_, gone_, refused_, spi, most_rows).gather(leaf, roots, true, true);
+    return Gathering(statements_, mode_, gone_, refused_, watch_, spi, most_rows).gather(leaf, roots, true, true);
 }
 
 Family FamilyGatherer::gather_dependents(pg::Spi& spi, Oid leaf, const RowIds& rows, std::size_t most_rows) const
 {
-    return Gathering(statements_, mode_, gone_, refused_, spi, most_rows).gather(leaf, rows, false, true);
+    return Gathering(statements_, mode_, gone_, refused_, watch_, spi, most_rows).gather(leaf, rows, false, true);
 }
 
 } // namespace pgcleanup

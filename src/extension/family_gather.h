@@ -42,6 +42,22 @@ struct Family {
     std::vector<ChangedRow> changes() const;
 };
 
+// Is told of every tie that is followed, before it is known what goes; of one that is given up (FamilyTooLarge), too.
+class LinkWatch {
+public:
+    using Node = core::FamilyGraph::Node;
+
+    LinkWatch() = default;
+    virtual ~LinkWatch() = default;
+    LinkWatch(const LinkWatch&) = delete;
+    LinkWatch& operator=(const LinkWatch&) = delete;
+    // `row` is the other end of a link (an index of FamilyLinks::all()) from the row `node`, which goes if it can.
+    virtual void linked(std::size_t link, Node node, const core::RowPlace& row) = 0;
+    // Some row that stays blocks `node`, by this link. Which ones is told, by linked(), only to who wants to know.
+    virtual void blocked(std::size_t link, Node node) = 0;
+    virtual bool wants_every_blocker() const = 0;
+};
+
 // More rows hang together with the unit's roots than one batch may have: fewer roots at a time would do.
 class FamilyTooLarge {};
 
@@ -53,8 +69,8 @@ public:
     // Rows in `gone` are taken for deleted: for a dry run that goes unit by unit. Rows in `refused` stay: a trigger was
     // seen to keep them. Both may change between calls.
     FamilyGatherer(FamilyStatements& statements, GatherMode mode, const core::RowSet* gone = nullptr,
-                   const core::RowSet* refused = nullptr)
-        : statements_(statements), mode_(mode), gone_(gone), refused_(refused)
+                   const core::RowSet* refused = nullptr, LinkWatch* watch = nullptr)
+        : statements_(statements), mode_(mode), gone_(gone), refused_(refused), watch_(watch)
     {
     }
 
@@ -72,6 +88,7 @@ private:
     GatherMode mode_;
     const core::RowSet* gone_;
     const core::RowSet* refused_;
+    LinkWatch* watch_;
 };
 
 } // namespace pgcleanup

@@ -72,10 +72,12 @@ bool is_a_tree(const FamilyLinks& links)
 FamilyLinks::FamilyLinks(const Policy& policy, Oid owner) : target_(policy.target), owner_(owner)
 {
     add_keys(cascade_from(target_, owner_));
+    for (const DeclaredRelation& relation : relations_of(policy))
+        add_relation(relation);
     if (policy.on_reference == "follow")
         return;
     for (FamilyLink& link : links_) {
-        link.is_absolute = is_part_of(link.from, target_);
+        link.is_absolute = OidIsValid(link.constraint) && is_part_of(link.from, target_);
         if (link.is_absolute)
             link.kind = LinkKind::blocker;
     }
@@ -100,6 +102,18 @@ void FamilyLinks::add_keys(const Cascade& cascade)
         }
     }
     unreadable_.insert(unreadable_.end(), cascade.unreadable.begin(), cascade.unreadable.end());
+}
+
+void FamilyLinks::add_relation(const DeclaredRelation& relation)
+{
+    const ForeignKey key = relation_key(relation, target_);
+    links_.push_back({.kind = relation.unless_referenced ? LinkKind::may : LinkKind::must,
+                      .from = target_,
+                      .to = relation.related,
+                      .match = reference_match(key, "p", "r"),
+                      .name = key.name,
+                      .from_is_indexed = relation.unless_referenced && unindexed_in_target(relation, target_).empty()});
+    add_keys(cascade_from(relation.related, owner_));
 }
 
 bool FamilyLinks::has_relations() const noexcept

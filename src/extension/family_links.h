@@ -2,6 +2,7 @@
 #pragma once
 
 #include "extension/cascade.h"
+#include "extension/relation.h"
 
 #include <map>
 
@@ -59,6 +60,7 @@ public:
 
 private:
     void add_keys(const Cascade& cascade);
+    void add_relation(const DeclaredRelation& relation);
     struct LeafFacts {
         std::vector<std::size_t> down;
         std::vector<std::size_t> up;

@@ -88,7 +88,7 @@ std::vector<LinkedRows> FamilyStatements::linked(pg::Spi& spi, const std::string
     pg::Parameters parameters;
     parameters.value(TIDARRAYOID, row_id_array(given)).append(more);
     LinkedRowsCollector collector(most);
-    spi.stream(plan(sql, parameters), parameters, collector, pg::Access::read_write);
+    spi.stream(plan(sql, parameters), parameters, collector, access_);
     return collector.take();
 }
 
@@ -134,7 +134,7 @@ RowIds FamilyStatements::ids(pg::Spi& spi, const std::string& sql, const RowIds&
     if (with_eligibility)
         eligibility_.add_parameters(parameters);
     RowIdCollector collector(rows.size());
-    spi.stream(plan(sql, parameters), parameters, collector, pg::Access::read_write);
+    spi.stream(plan(sql, parameters), parameters, collector, access_);
     RowIds found = collector.take_sorted();
     // A row that was updated while its lock was taken comes back as another version: not what was asked for.
     RowIds asked = rows;

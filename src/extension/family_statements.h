@@ -43,8 +43,10 @@ public:
 
 class FamilyStatements {
 public:
-    FamilyStatements(const Eligibility& eligibility, const FamilyLinks& links)
-        : eligibility_(eligibility), links_(links)
+    // With Access::read_only nothing is locked or deleted, and all is read with the active snapshot.
+    FamilyStatements(const Eligibility& eligibility, const FamilyLinks& links,
+                     pg::Access access = pg::Access::read_write)
+        : eligibility_(eligibility), links_(links), access_(access)
     {
     }
 
@@ -52,7 +54,7 @@ public:
     // Composes and plans everything anew, after a definition changed.
     void renew() { plans_.clear(); }
 
-    // Each needs an open Spi in an OwnerTransaction, and takes a snapshot of its own.
+    // Each needs an open Spi in an OwnerTransaction, and takes a snapshot of its own (with Access::read_write).
 
     // The other ends of a link: `given` are its `p` (down) or `r` (up) of the leaf. More than `most` rows are cut off,
     // and the result then has one more than that.
@@ -85,6 +87,7 @@ private:
 
     const Eligibility& eligibility_;
     const FamilyLinks& links_;
+    pg::Access access_;
     std::map<std::string, TidPlan> plans_;
 };
 

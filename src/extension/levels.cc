@@ -64,6 +64,7 @@ constexpr auto privileges = std::to_array<Privilege>({
     {"EXECUTE", "cleanup_policy_states", sees},
     {"EXECUTE", "cleanup_run_is_alive", sees},
     {"EXECUTE", "cleanup_dry_run", sees},
+    {"EXECUTE", "cleanup_dry_run_detail", sees},
     {"EXECUTE", "cleanup_preview", sees},
     {"EXECUTE", "cleanup_run", runs},
     {"EXECUTE", "cleanup_cancel", runs},

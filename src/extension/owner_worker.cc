@@ -1,6 +1,7 @@
 // The worker that is a target's owner: attaches to its channel, becomes him, and does one task.
 #include "extension/cron_jobs.h"
 #include "extension/dry_run.h"
+#include "extension/dry_run_detail.h"
 #include "extension/policy_run.h"
 #include "extension/preview.h"
 #include "extension/task_channel.h"
@@ -86,6 +87,9 @@ void do_task(const TaskChannel& channel)
         break;
     case TaskKind::preview:
         preview_policy(session, request, policy, reply);
+        break;
+    case TaskKind::dry_run_detail:
+        dry_run_detail(session, request, policy, reply);
         break;
     case TaskKind::cron_job:
     case TaskKind::run:

@@ -6,7 +6,7 @@
 
 namespace pgcleanup {
 
-enum class TaskKind : std::int32_t { run, run_policy, dry_run, preview, cron_job };
+enum class TaskKind : std::int32_t { run, run_policy, dry_run, preview, cron_job, dry_run_detail };
 
 // What asked for a run; what is not manual stops with the window of its schedule, and with pg_cleanup.enabled.
 enum class RunTrigger : std::int32_t { manual, schedule, cron };

@@ -20,3 +20,13 @@ CREATE FUNCTION cleanup_dry_run(
   LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'cleanup_dry_run';
 COMMENT ON FUNCTION cleanup_dry_run(text, interval, timestamptz, timestamptz)
   IS 'How many rows a policy, or every enabled one, would delete or update now, how, and with which warnings; changes nothing';
+
+CREATE TYPE cleanup_dry_run_detail_result AS (
+  dependent regclass, link text, path text[], action text, rows bigint, files bigint, indexed boolean, owner name, note text, hint text
+);
+COMMENT ON TYPE cleanup_dry_run_detail_result IS 'What a run of one policy would do to a dependent table by one foreign key or relation';
+
+CREATE FUNCTION cleanup_dry_run_detail(policy text) RETURNS SETOF cleanup_dry_run_detail_result
+  LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 20 AS 'MODULE_PATHNAME', 'cleanup_dry_run_detail';
+COMMENT ON FUNCTION cleanup_dry_run_detail(text)
+  IS 'Each foreign key and relation that a run of the policy meets: which rows go, change or block by it; changes nothing';

@@ -38,6 +38,7 @@ FUNCTIONS = {
     "cleanup_check": of_policy("""SELECT FROM cleanup_check() WHERE detail LIKE '%"{policy}"%'"""),
     "cleanup_policy_states": of_policy("SELECT FROM cleanup_policy_states() WHERE policy = '{policy}'"),
     "cleanup_dry_run": of_policy("SELECT FROM cleanup_dry_run('{policy}')"),
+    "cleanup_dry_run_detail": of_policy("SELECT FROM cleanup_dry_run_detail('{policy}')", finds=False),
     "cleanup_preview": of_policy("SELECT FROM cleanup_preview('{policy}')", finds=False),
     "cleanup_run": {
         "cleanup_run": of_policy("SELECT FROM cleanup_run('{policy}')"),

@@ -282,6 +282,16 @@ CREATE POLICY cleanup_visible ON cleanup_relations
   USING ((SELECT cleanup_sees_every_policy()) OR policy_id = ANY ((SELECT cleanup_visible_policies())::bigint[]))
   WITH CHECK (true); -- the triggers check what is written
 
+CREATE TYPE cleanup_dry_run_detail_result AS (
+  dependent regclass, link text, path text[], action text, rows bigint, files bigint, indexed boolean, owner name, note text, hint text
+);
+COMMENT ON TYPE cleanup_dry_run_detail_result IS 'What a run of one policy would do to a dependent table by one foreign key or relation';
+
+CREATE FUNCTION cleanup_dry_run_detail(policy text) RETURNS SETOF cleanup_dry_run_detail_result
+  LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 20 AS 'MODULE_PATHNAME', 'cleanup_dry_run_detail';
+COMMENT ON FUNCTION cleanup_dry_run_detail(text)
+  IS 'Each foreign key and relation that a run of the policy meets: which rows go, change or block by it; changes nothing';
+
 -- Only what is new: what somebody granted on the rest is his.
 REVOKE ALL ON FUNCTION cleanup_grant_bind() FROM PUBLIC;
 REVOKE ALL ON FUNCTION cleanup_grant(name, text, text) FROM PUBLIC;
@@ -296,6 +306,8 @@ REVOKE ALL ON FUNCTION cleanup_relation_check() FROM PUBLIC;
 REVOKE ALL ON FUNCTION cleanup_relation_changed() FROM PUBLIC;
 REVOKE ALL ON FUNCTION cleanup_add_relation(text, regclass, jsonb, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cleanup_drop_relation(text, regclass, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cleanup_dry_run_detail(text) FROM PUBLIC;
+REVOKE ALL ON TYPE cleanup_dry_run_detail_result FROM PUBLIC;
 
 -- A grant that is not in force, or whose role has another name by now, could come to life for somebody else: it stays behind.
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.cleanup_grants',
