@@ -43,6 +43,11 @@ FROM member JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobj
   JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
 WHERE $5 AND r.ev_class <> ALL ($1)
 UNION ALL
+SELECT d.refobjid, 'sequence ' || s.oid::regclass || ' would be dropped with it', false
+FROM member JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = relid
+  JOIN pg_class s ON d.classid = 'pg_class'::regclass AND s.oid = d.objid
+WHERE $5 AND s.relkind = 'S' AND d.deptype = 'a' AND d.refobjsubid > 0
+UNION ALL
 SELECT relid, 'rows of other tables go along with its rows (cleanup_relations)', false
 FROM member WHERE EXISTS (SELECT FROM @extschema@.cleanup_relations r WHERE r.policy_id = $4)
 UNION ALL

@@ -166,6 +166,19 @@ def test_a_view_of_one_partition(cleanup):
     assert set(audited(cleanup, cleanup.run("log").run_id)) == {"public.log_9"}
 
 
+def test_a_sequence_of_one_partition(cleanup):
+    """DROP TABLE would take it along, though applications name it in their INSERTs."""
+    make_days(cleanup)
+    cleanup.sql("CREATE SEQUENCE ids OWNED BY log_9.id")
+    cleanup.add_policy("log", "log", "at", "5 days")
+    assert any("sequence ids would be dropped with it" in text for text in cleanup.dry_run("log").warnings)
+    done = cleanup.run("log")
+    assert set(audited(cleanup, done.run_id)) == {f"public.log_{n}" for n in (7, 8, 10)}
+    assert cleanup.value("SELECT nextval('ids')") == 1 and cleanup.value("SELECT count(*) FROM log_9") == 0
+    cleanup.alter_policy("log", partitions="detach")
+    assert set(audited(cleanup, cleanup.run("log").run_id)) == {"public.log_9"}
+
+
 def test_what_only_postgresql_knows_of(cleanup):
     """A dependency, or an event trigger, that the plan does not look for: the rows go one by one, and the run says why."""
     make_days(cleanup)
