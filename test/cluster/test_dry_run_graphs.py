@@ -56,9 +56,6 @@ class Seen:
         self.blocked = self.due - self.going
         self.changed = {child for row in self.going for child, _ in families.setters[row]} - self.going
         self.dependent = (self.going - self.due) | self.changed
-        # A shared row goes only if all that use it go for certain, not merely because another shared row takes them along.
-        certain = families.closure(self.due & self.going, set(families.users))
-        self.is_certain = all(families.users[row] <= certain for row in self.going & families.users.keys())
 
     def count(self, pairs, action):
         if action in ("RESTRICT", "NO ACTION"):
@@ -83,9 +80,6 @@ def check_dry_run(cleanup, graph):
     with cleanup.connection.cursor() as cursor:
         rows, eligible = graph.contents(cursor), graph.eligible(cursor)
         seen = Seen(graph, rows, eligible)
-        if not seen.is_certain:
-            cleanup.drop_policy("p")
-            return
         dry = cleanup.dry_run("p")
         details = cleanup.rows("SELECT *, dependent::text AS table_name FROM cleanup_dry_run_detail('p')")
         wrong = unequal("dry run", dry, eligible_rows=len(seen.due), blocked_rows=len(seen.blocked), dependent_rows=len(seen.dependent))
