@@ -26,11 +26,9 @@ std::int64_t stored_bytes(Oid leaf)
 }
 
 PartitionContents::PartitionContents(const Eligibility& eligibility, std::span<const Oid> members)
-    : eligibility_(eligibility)
+    : eligibility_(&eligibility), partition_(members.front()), verdict_(judge_bounds(eligibility, partition_)),
+      some_stay_(verdict_ != BoundsVerdict::all_due && verdict_ != BoundsVerdict::past)
 {
-    const BoundsVerdict verdict = judge_bounds(eligibility, members.front());
-    bounds_prove_all_ = verdict == BoundsVerdict::all_due;
-    some_stay_ = !bounds_prove_all_ && verdict != BoundsVerdict::past;
     for (const Oid member : members) {
         if (pg_call([&] { return get_rel_relkind(member); }) != RELKIND_RELATION)
             continue;
@@ -39,11 +37,16 @@ PartitionContents::PartitionContents(const Eligibility& eligibility, std::span<c
     }
 }
 
+bool PartitionContents::bounds_still_prove() const
+{
+    return judge_bounds(*eligibility_, partition_) == verdict_;
+}
+
 void PartitionContents::look_for_rows_that_stay()
 {
-    if (!bounds_prove_all_)
-        some_stay_ = some_stay_ ||
-                     std::ranges::any_of(leaves_, [&](Oid leaf) { return holds_rows_that_stay(eligibility_, leaf); });
+    const auto holds_some = [&](Oid leaf) { return holds_rows_that_stay(*eligibility_, leaf); };
+    if (verdict_ != BoundsVerdict::all_due)
+        some_stay_ = some_stay_ || std::ranges::any_of(leaves_, holds_some);
 }
 
 void PartitionContents::look()

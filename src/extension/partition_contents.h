@@ -20,6 +20,8 @@ public:
     // `members`: the partition and everything below it, locked against VACUUM.
     PartitionContents(const Eligibility& eligibility, std::span<const Oid> members);
 
+    // Whether the bounds say now what they said when this was made.
+    bool bounds_still_prove() const;
     // Reads every row; nobody has to wait.
     void look();
     // Whether settle() is likely to be done within `limit`: tries.
@@ -33,8 +35,9 @@ public:
 private:
     void look_for_rows_that_stay();
 
-    const Eligibility& eligibility_;
-    bool bounds_prove_all_;
+    const Eligibility* eligibility_;
+    Oid partition_;
+    BoundsVerdict verdict_;
     std::vector<Oid> leaves_;
     std::vector<pg::LiveRows> rows_;
     bool some_stay_ = false;

@@ -1,4 +1,4 @@
-// Drops or detaches whole partitions, one in each transaction, without a queue of waiting sessions behind it.
+// Drops or detaches whole partitions, without a queue of waiting sessions behind it.
 #pragma once
 
 #include "extension/age.h"
@@ -13,18 +13,39 @@ public:
     // Inside an OwnerTransaction. Throws RunStopped when the age column is not any more what it was when the run began.
     PartitionRemoval(const RunContext& context, const Eligibility& eligibility, RunLimits& limits);
 
-    // Drops or detaches the partition with everything below it, counts its rows exactly, and commits. Returns why its
-    // rows must go one by one, with nothing done: something stands in the way by now, it stayed locked, or PostgreSQL
-    // refuses. Throws LeafGone when it is no part of the target any more, RunStopped, or PgError for what a run cannot
-    // go on after.
-    std::optional<std::string> remove(const PartitionUnit& unit);
+    struct Result {
+        std::size_t removed = 0; // of the units given, the first ones
+        std::string reason;      // when it is 0: why the rows of the first must go one by one
+    };
+    // Drops or detaches the first partition with everything below it, and as many of the next ones as fit into the time
+    // that others may have to wait; counts their rows exactly, and commits. With `removed` 0 nothing was done:
+    // something stands in the way by now, it stayed locked, or PostgreSQL refuses. Throws LeafGone when the first is no
+    // part of the target any more, RunStopped, or PgError for what a run cannot go on after.
+    Result remove(std::span<const PartitionUnit> units);
 
 private:
-    void carry_out(const PartitionUnit& unit);
-    PartitionRows remove_locked(std::span<const Oid> members, PartitionContents& contents);
-    std::vector<Oid> keep_vacuum_out(Oid partition) const;
-    void check_still_the_targets(Oid partition) const;
-    void check_nothing_in_the_way(std::span<const Oid> members);
+    // Why a partition's rows go one by one; undoes the transaction.
+    struct Refused {
+        std::string reason;
+    };
+    struct Candidate {
+        std::vector<Oid> members; // the partition, and everything below it
+        std::vector<Oid> above;   // nearest first
+        PartitionContents contents;
+        std::string name;
+        std::int64_t blocks = 0;
+        PartitionRows rows = {};
+    };
+
+    bool is_still_the_targets(Oid partition) const;
+    std::optional<Candidate> look_at(const PartitionUnit& unit, bool is_first) const;
+    std::vector<Candidate> candidates(std::span<const PartitionUnit> units) const;
+    void check_nothing_in_the_way(std::vector<Candidate>& found);
+    bool lock_out(const Candidate& candidate, const TimeBoundedLocks& locks, bool is_first) const;
+    bool remove_one(Candidate& candidate, const TimeBoundedLocks& locks, std::int64_t rows_before);
+    void remove_locked(std::vector<Candidate>& found);
+    std::size_t carry_out(std::span<const PartitionUnit> units);
+    std::optional<Refused> attempt(std::span<const PartitionUnit> units);
     AgeColumn age_column() const;
 
     const RunContext& context_;
@@ -33,7 +54,10 @@ private:
     bool drops_;
     ObstacleSearch obstacles_;
     AgeColumn age_;
-    int locked_in_a_row_ = 0; // partitions
+    std::size_t together_ = 1; // how many to try at once
+    std::size_t removing_ = 0; // which of them is being removed
+    std::size_t removed_ = 0;  // by the last attempt
+    int locked_in_a_row_ = 0;  // partitions
 };
 
 } // namespace pgcleanup

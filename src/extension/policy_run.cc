@@ -194,15 +194,19 @@ void PolicyRun::remove_partitions(const RunContext& context, const Eligibility& 
         return;
     const auto removal =
         in_transaction([&] { return std::make_unique<PartitionRemoval>(context, eligibility, limits); });
-    for (const PartitionUnit& unit : units) {
+    while (!units.empty()) {
+        std::size_t done = 1;
         try {
-            if (const auto reason = removal->remove(unit)) {
-                ++kept_partitions_[*reason];
-                run_rows_of(context, eligibility, unit, limits);
+            const PartitionRemoval::Result result = removal->remove(units);
+            if (result.removed == 0) {
+                ++kept_partitions_[result.reason];
+                run_rows_of(context, eligibility, units.front(), limits);
             }
+            done = std::max<std::size_t>(1, result.removed);
         } catch (const LeafGone&) {
             ++gone_; // dropped, or detached to be kept: either way no longer the policy's
         }
+        units = units.subspan(done);
     }
 }
 

@@ -33,11 +33,16 @@ SET rows = rows + $4, dependent_rows = dependent_rows + $5, batches = batches + 
     done_units = done_units + $7, row_bytes = row_bytes + round($4 * $8), updated_at = clock_timestamp(), waiting_for = NULL
 WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target' RETURNING ctid)";
 
-constexpr const char* add_partition_sql = R"(
+constexpr const char* add_partitions_sql = R"(
 UPDATE @extschema@.cleanup_run_targets
 SET rows = rows + $4, row_bytes = row_bytes + $5, done_units = done_units + $6, batches = batches + 1,
     updated_at = clock_timestamp(), waiting_for = NULL
 WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target' RETURNING ctid)";
+
+constexpr const char* audit_partitions_sql = R"(
+INSERT INTO @extschema@.cleanup_audit (actor, event, policy, policy_id, run_id, target, rows, details, wal_lsn)
+SELECT $1, $2, $3, $4, $5, $6, (p ->> 'rows')::int8, p - 'rows', pg_current_wal_insert_lsn()
+FROM jsonb_array_elements($7::jsonb) AS p)";
 
 constexpr const char* set_waiting_sql = R"(
 UPDATE @extschema@.cleanup_run_targets SET waiting_for = $4, updated_at = clock_timestamp()
@@ -193,22 +198,32 @@ void RunRecord::add_dependent(Spi& spi, const DependentChange& change)
                                                                         .int8(policy_.id));
 }
 
-void RunRecord::add_partition(const RemovedPartition& partition)
+void RunRecord::add_partitions(std::span<const RemovedPartition> partitions, bool dropped)
 {
+    RemovedPartition sum;
+    std::string list = "[";
+    for (const RemovedPartition& partition : partitions) {
+        sum.rows += partition.rows;
+        sum.bytes += partition.bytes;
+        sum.done_units += partition.done_units;
+        list += concat(list.size() > 1 ? ", " : "", pg::JsonObject()
+                                                        .text("partition", partition.name)
+                                                        .number("rows", partition.rows)
+                                                        .number("row_bytes", partition.bytes)
+                                                        .str());
+    }
     const AsExtensionOwner owner(extension_);
-    change_row(partition_plan_, add_partition_sql,
-               Parameters().int8(partition.rows).int8(partition.bytes).int8(partition.done_units));
+    change_row(partition_plan_, add_partitions_sql, Parameters().int8(sum.rows).int8(sum.bytes).int8(sum.done_units));
     Spi spi;
-    write_audit(
-        spi, extension_,
-        {.event = partition.dropped ? "partition_dropped" : "partition_detached",
-         .policy = policy_.name,
-         .policy_id = policy_.id,
-         .run_id = run_id_,
-         .target = policy_.target_name,
-         .rows = partition.rows,
-         .details = pg::JsonObject().text("partition", partition.name).number("row_bytes", partition.bytes).str(),
-         .actor = requested_by_});
+    const Parameters audit = Parameters()
+                                 .name(pg::role_name(requested_by_))
+                                 .text(dropped ? "partition_dropped" : "partition_detached")
+                                 .text(policy_.name)
+                                 .int8(policy_.id)
+                                 .int8(run_id_)
+                                 .text(policy_.target_name)
+                                 .text(list + "]");
+    spi.run(plan(partition_audit_plan_, audit_partitions_sql, audit), audit);
 }
 
 void RunRecord::set_waiting(const std::optional<std::string>& reason)

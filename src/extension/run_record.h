@@ -32,7 +32,6 @@ struct BatchCounters {
 // A partition that was removed as a whole.
 struct RemovedPartition {
     std::string name;
-    bool dropped = true; // or only detached
     std::int64_t rows = 0;
     std::int64_t bytes = 0;
     std::int64_t done_units = 0;
@@ -54,8 +53,8 @@ public:
     void set_cutoff(std::optional<TimestampTz> cutoff);
     void set_plan(const std::string& strategy, std::int64_t total_units, const std::string& unit);
     void add_batch(const BatchCounters& counters, double row_width);
-    // Counts it, and audits it by its name.
-    void add_partition(const RemovedPartition& partition);
+    // Counts them as one batch, and audits each by its name.
+    void add_partitions(std::span<const RemovedPartition> partitions, bool dropped);
     void set_waiting(const std::optional<std::string>& reason);
     // Throws RunStopped when the policy was disabled, changed or dropped since, or the database was paused.
     void check_control();
@@ -84,6 +83,7 @@ private:
     std::int64_t rows_ = 0;
     std::optional<pg::Plan> batch_plan_;
     std::optional<pg::Plan> partition_plan_;
+    std::optional<pg::Plan> partition_audit_plan_;
     std::optional<pg::Plan> control_plan_;
 };
 

@@ -54,18 +54,16 @@ void pg_count_locked_block(Relation relation, BlockNumber block, Buffer buffer, 
     }
 }
 
-// Adds the block's rows to `count`, and tells whether it may have changed after `since`.
-bool pg_count_block(Relation relation, BlockNumber block, BufferAccessStrategy strategy, XLogRecPtr since, Count* count)
+void pg_count_block(Relation relation, BlockNumber block, BufferAccessStrategy strategy, Count* count)
 {
     CHECK_FOR_INTERRUPTS();
     const Buffer buffer = ReadBufferExtended(relation, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
     LockBuffer(buffer, BUFFER_LOCK_SHARE);
-    const bool newer = !RelationIsPermanent(relation) || BufferGetLSNAtomic(buffer) > since;
     pg_count_locked_block(relation, block, buffer, count);
     UnlockReleaseBuffer(buffer);
-    return newer;
 }
 
+// Whether it may have changed after `since`.
 bool pg_is_newer(Relation relation, BlockNumber block, BufferAccessStrategy strategy, XLogRecPtr since)
 {
     if (!RelationIsPermanent(relation))
@@ -120,7 +118,7 @@ void LiveRows::look()
         for (BlockNumber block = 0; block < blocks_; ++block) {
             Range* range = ranges_.data() + block / range_blocks_;
             Count count{0, true};
-            pg_count_block(relation, block, strategy, since_, &count);
+            pg_count_block(relation, block, strategy, &count);
             range->rows += count.rows;
             range->settled = range->settled && count.settled;
             range->visible = range->visible && VM_ALL_VISIBLE(relation, block, &map);
@@ -169,7 +167,7 @@ std::optional<std::int64_t> LiveRows::settle(std::chrono::microseconds give_up_a
             Count count{0, true};
             for (BlockNumber block = begin; block < end && !sum.late; ++block) {
                 sum.late = clock.is_late();
-                pg_count_block(relation, block, strategy, since_, &count);
+                pg_count_block(relation, block, strategy, &count);
             }
             sum.rows += count.rows;
         }
