@@ -1,5 +1,6 @@
 """Partitions that are wholly past go as a whole, and exactly the rows go that would have gone one by one."""
 
+import pathlib
 import random
 
 import psycopg2
@@ -9,7 +10,9 @@ from partition_days import audited, make_days, partitions
 from pgserver import SOAK
 from random_partitions import RandomPartitions
 from surface import Cleanup, literal
+from truth import differences
 
+SCENARIOS = pathlib.Path(__file__).resolve().parent.parent / "scenarios"
 TABLES = 200 if SOAK else 12
 
 
@@ -270,3 +273,22 @@ def test_bad_input(cleanup):
         assert len(partitions(cleanup)) == 4
     finally:
         cleanup.sql("ALTER TABLE log_2 OWNER TO postgres; DROP ROLE partition_stranger")
+
+
+@pytest.mark.parametrize("how", ["drop", "detach", "rows"])
+def test_transformation_logs_of_the_pipelines(cleanup, how):
+    """Of the scenario: a partition a day, seven days are kept."""
+    cleanup.server.psql(SCENARIOS / "pipelines.sql", dbname=cleanup.dbname)
+    cleanup.add_policy("transformation_logs", "pipelines.transformation_log", "logged_on", "7 days", time_zone="UTC", partitions=how)
+    planned = cleanup.dry_run("transformation_logs")
+    assert planned.strategy == ("block" if how == "rows" else "partition")
+    before = partitions(cleanup, "pipelines.transformation_log")
+    done = cleanup.run("transformation_logs")
+    assert (done.status, done.rows, done.row_bytes) == ("succeeded", planned.eligible_rows, planned.row_bytes)
+    assert differences(cleanup, "pipelines", ["transformation_log"]) == []
+    went = audited(cleanup, done.run_id)
+    assert sum(went.values()) == (0 if how == "rows" else done.rows)
+    assert len(before) - len(partitions(cleanup, "pipelines.transformation_log")) == len(went)
+    assert (len(went) > 30) == (how != "rows")
+    again = cleanup.run("transformation_logs")
+    assert (again.status, again.rows) == ("succeeded", 0)
