@@ -25,9 +25,8 @@ std::int64_t stored_bytes(Oid leaf)
     return pg_call([&] { return pg_main_fork_bytes(leaf); });
 }
 
-PartitionContents::PartitionContents(const Eligibility& eligibility, std::span<const Oid> members)
-    : eligibility_(&eligibility), partition_(members.front()), verdict_(judge_bounds(eligibility, partition_)),
-      some_stay_(verdict_ != BoundsVerdict::all_due && verdict_ != BoundsVerdict::past)
+PartitionContents::PartitionContents(const Eligibility& eligibility, std::span<const Oid> members, bool look_at_ages)
+    : eligibility_(&eligibility), partition_(members.front()), look_at_ages_(look_at_ages)
 {
     for (const Oid member : members) {
         if (pg_call([&] { return get_rel_relkind(member); }) != RELKIND_RELATION)
@@ -45,7 +44,7 @@ bool PartitionContents::bounds_still_prove() const
 void PartitionContents::look_for_rows_that_stay()
 {
     const auto holds_some = [&](Oid leaf) { return holds_rows_that_stay(*eligibility_, leaf); };
-    if (verdict_ != BoundsVerdict::all_due)
+    if (look_at_ages_)
         some_stay_ = some_stay_ || std::ranges::any_of(leaves_, holds_some);
 }
 
@@ -56,6 +55,10 @@ void PartitionContents::look()
     for (pg::LiveRows& rows : rows_)
         rows.look();
     look_for_rows_that_stay();
+    if (some_stay_)
+        return;
+    verdict_ = judge_bounds(*eligibility_, partition_);
+    some_stay_ = verdict_ != BoundsVerdict::all_due && !(look_at_ages_ && verdict_ == BoundsVerdict::past);
 }
 
 bool PartitionContents::settles_within(std::chrono::microseconds limit)

@@ -17,12 +17,13 @@ std::int64_t stored_bytes(Oid leaf);
 
 class PartitionContents {
 public:
-    // `members`: the partition and everything below it, locked against VACUUM.
-    PartitionContents(const Eligibility& eligibility, std::span<const Oid> members);
+    // `members`: the partition and everything below it, locked against VACUUM. `look_at_ages`: bounds alone do not
+    // prove that every row is due.
+    PartitionContents(const Eligibility& eligibility, std::span<const Oid> members, bool look_at_ages);
 
-    // Whether the bounds say now what they said when this was made.
+    // Whether the bounds say now what they said at the end of look().
     bool bounds_still_prove() const;
-    // Reads every row; nobody has to wait.
+    // Reads every row; nobody has to wait. The tables above are only locked (ACCESS SHARE) once that is done.
     void look();
     // Whether settle() is likely to be done within `limit`: tries.
     bool settles_within(std::chrono::microseconds limit);
@@ -37,7 +38,8 @@ private:
 
     const Eligibility* eligibility_;
     Oid partition_;
-    BoundsVerdict verdict_;
+    bool look_at_ages_;
+    BoundsVerdict verdict_ = BoundsVerdict::unknown;
     std::vector<Oid> leaves_;
     std::vector<pg::LiveRows> rows_;
     bool some_stay_ = false;

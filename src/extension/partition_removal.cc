@@ -154,7 +154,7 @@ std::optional<PartitionRemoval::Candidate> PartitionRemoval::look_at(const Parti
     std::vector<Oid> members = members_below(unit.top, is_first);
     if (members.empty())
         return std::nullopt;
-    PartitionContents contents(eligibility_, members);
+    PartitionContents contents(eligibility_, members, unit.contents_decide);
     contents.look();
     std::optional<std::string> reason;
     if (contents.some_stay())

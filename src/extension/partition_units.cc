@@ -66,21 +66,25 @@ private:
     {
         const Tables partitions = partitions_of(table);
         Tables past;
+        Tables past_by_contents;
         for (const Oid partition : partitions) {
             const BoundsVerdict verdict = judge_bounds(eligibility_, partition);
             if (verdict == BoundsVerdict::none_due)
                 continue;
-            if (may_go(partition, above, verdict))
-                past.push_back(partition);
-            else
+            if (!may_go(partition, above, verdict)) {
                 visit_rows(partition, above);
+                continue;
+            }
+            past.push_back(partition);
+            if (verdict == BoundsVerdict::past)
+                past_by_contents.push_back(partition);
         }
         const bool last_one_stays = !past.empty() && past.size() == partitions.size();
         for (const Oid partition : past) {
             if (last_one_stays && partition == past.back())
                 go_by_rows(partition, above, "it is the last partition of its table");
             else
-                add_unit(partition);
+                add_unit(partition, std::ranges::find(past_by_contents, partition) != past_by_contents.end());
         }
         if (const Oid other = default_partition(table); OidIsValid(other))
             visit_rows(other, above);
@@ -120,9 +124,9 @@ private:
                                    [&](Oid leaf) { return pgcleanup::holds_rows_that_stay(eligibility_, leaf); });
     }
 
-    void add_unit(Oid partition)
+    void add_unit(Oid partition, bool contents_decide)
     {
-        PartitionUnit unit{partition, leaves_of(partition), 0};
+        PartitionUnit unit{partition, leaves_of(partition), 0, contents_decide};
         for (const Oid leaf : unit.leaves)
             unit.blocks += block_count(leaf);
         plan_.units.push_back(std::move(unit));

@@ -11,6 +11,7 @@ struct PartitionUnit {
     Oid top = InvalidOid;
     std::vector<Oid> leaves; // as they were when this was planned
     std::int64_t blocks = 0;
+    bool contents_decide = false; // bounds alone do not prove that every row is due
 };
 
 struct PartitionPlan {

@@ -10,7 +10,7 @@ namespace pgcleanup::pg {
 
 namespace {
 
-constexpr BlockNumber most_ranges = 65'536;
+constexpr BlockNumber most_ranges = 8'192;
 // How many blocks are read between two looks at the clock.
 constexpr BlockNumber blocks_per_look_at_clock = 64;
 

@@ -6,7 +6,7 @@
 namespace pgcleanup::pg {
 
 // Between the looks the caller holds a lock that keeps VACUUM out (SHARE UPDATE EXCLUSIVE), and for settle() one that
-// keeps everybody out (ACCESS EXCLUSIVE). Memory is bounded: a count for each block, or for each of 65,536 ranges of
+// keeps everybody out (ACCESS EXCLUSIVE). Memory is bounded: a count for each block, or for each of 8,192 ranges of
 // blocks.
 class LiveRows {
 public:

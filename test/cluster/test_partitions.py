@@ -223,6 +223,16 @@ def test_max_rows_cuts_a_partition(cleanup):
     assert cleanup.value("SELECT count(*) FROM log_8") == 50
 
 
+def test_breaker(cleanup):
+    """Counted before anything goes."""
+    make_days(cleanup)
+    cleanup.add_policy("log", "log", "at", "5 days", refuse_above_rows=399)
+    done = cleanup.run("log")
+    assert (done.status, done.rows, cleanup.value("SELECT count(*) FROM log")) == ("failed", 0, 1000), done
+    assert cleanup.run("log", force=True).status == "succeeded"
+    assert len(partitions(cleanup)) == 7
+
+
 def test_other_reasons_for_single_rows(cleanup):
     make_days(cleanup)
     cleanup.add_policy("log", "log", "at", "5 days", condition="id % 2 = 0")
