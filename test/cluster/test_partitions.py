@@ -174,7 +174,7 @@ def test_a_sequence_of_one_partition(cleanup):
     make_days(cleanup)
     cleanup.sql("CREATE SEQUENCE ids OWNED BY log_9.id")
     cleanup.add_policy("log", "log", "at", "5 days")
-    assert any("sequence ids would be dropped with it" in text for text in cleanup.dry_run("log").warnings)
+    assert any("sequence public.ids would be dropped with it" in text for text in cleanup.dry_run("log").warnings)
     done = cleanup.run("log")
     assert set(audited(cleanup, done.run_id)) == {f"public.log_{n}" for n in (7, 8, 10)}
     assert cleanup.value("SELECT nextval('ids')") == 1 and cleanup.value("SELECT count(*) FROM log_9") == 0
