@@ -39,15 +39,19 @@ class Families:
         for relation in graph.relations:
             self._relate(relation)
 
-    def _follow(self, key):
-        parents = {}
+    def pairs_of(self, key):
+        """(parent, child) of each row that references another by the key."""
+        parents, pairs = {}, []
         for row in self._rows_of(key.parent, key.parent_part):
             parents[tuple(self.rows[row][column] for column in key.parent_columns)] = row
         for child in self._rows_of(key.child, key.child_part):
             values = tuple(self.rows[child][column] for column in key.columns)
-            if None in values or values not in parents:
-                continue
-            parent = parents[values]
+            if None not in values and values in parents:
+                pairs.append((parents[values], child))
+        return pairs
+
+    def _follow(self, key):
+        for parent, child in self.pairs_of(key):
             if key.action == "CASCADE":
                 self.musts[parent].add(child)
             elif key.blocks:
@@ -55,17 +59,20 @@ class Families:
             else:
                 self.setters[parent].append((child, key))
 
-    def _relate(self, relation):
-        graph = self.graph
-        for root in self._rows_of(graph.target, graph.part):
-            for other in self._rows_of(relation.related, None):
+    def pairs_of_relation(self, relation):
+        """(row of the target, related row) that match."""
+        return [(root, other) for root in self._rows_of(self.graph.target, self.graph.part)
+                for other in self._rows_of(relation.related, None)
                 if all(self.rows[root][column] is not None and self.rows[root][column] == self.rows[other][name]
-                       for column, name in relation.on_columns.items()):
-                    if relation.unless_referenced:
-                        self.mays[root].add(other)
-                        self.users.setdefault(other, set()).add(root)
-                    else:
-                        self.musts[root].add(other)
+                       for column, name in relation.on_columns.items())]
+
+    def _relate(self, relation):
+        for root, other in self.pairs_of_relation(relation):
+            if relation.unless_referenced:
+                self.mays[root].add(other)
+                self.users.setdefault(other, set()).add(root)
+            else:
+                self.musts[root].add(other)
 
     def _rows_of(self, table, part):
         return [row for row in self.rows if row[0] == table and self.graph.tables[table].holds(part, row[1])]
@@ -152,3 +159,16 @@ def carry_out(graph, families, outcome):
                 rows[parents[value]]["children"] -= 1
     for row in outcome.gone:
         del rows[row]
+
+
+def rows_by_link(graph, rows, outcome):
+    """Of each key that takes along or sets, and each relation: the rows that go by it without being due, or that it changes."""
+    families, found = Families(graph, rows, {n for _, n in outcome.eligible}, triggers=False), {}
+    for key in graph.keys:
+        if not key.blocks:
+            reached = {child for parent, child in families.pairs_of(key) if parent in outcome.gone}
+            found[key.name] = reached - outcome.gone if key.sets else reached & outcome.gone - outcome.eligible
+    for relation in graph.relations:
+        reached = {other for root, other in families.pairs_of_relation(relation) if root in outcome.gone}
+        found[relation.related, tuple(sorted(relation.on_columns))] = reached & outcome.gone - outcome.eligible
+    return found

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from family_model import expected, expected_of_skip
+from family_model import expected, expected_of_skip, rows_by_link
 from graph_checks import Wrong, check, dangling, differences, need_families, numbers, unequal
 from pgserver import SOAK
 from random_graphs import Graph
@@ -44,6 +44,7 @@ def check_run(cleanup, graph, chance):
         if seen is not None and COUNTS:
             wrong = unequal("dry run", dry, eligible_rows=len(seen.eligible), blocked_rows=len(seen.blocked),
                             dependent_rows=len((seen.gone - seen.eligible) | seen.changed))
+            wrong += detail_differences(cleanup, graph, rows_by_link(graph, rows, seen))
             check(not wrong, graph, rows, *told, f"the model lets go {sorted(seen.gone)}", dry, *wrong)
         done = cleanup.run("p")
         found = graph.contents(cursor)
@@ -58,6 +59,20 @@ def check_run(cleanup, graph, chance):
         check(not wrong, graph, rows, *told, done, again, *wrong)
     cleanup.drop_policy("p")
     return want
+
+
+def detail_differences(cleanup, graph, wanted):
+    """cleanup_dry_run_detail counts by each key and relation what the model says. Keys that block are not compared."""
+    found = {}
+    for row in cleanup.rows("SELECT dependent::text, link, action, rows FROM cleanup_dry_run_detail('p')"):
+        if row.action == "relation":
+            # "relation to world.t1 (s0, s1)"
+            columns = sorted(column.strip() for column in row.link[row.link.index("(") + 1:-1].split(","))
+            found[row.dependent.removeprefix(f"{graph.schema}."), tuple(columns)] = row.rows
+        elif row.action not in ("NO ACTION", "RESTRICT"):
+            found[row.link] = row.rows
+    return [f"detail: {found.get(link)} rows by {link}, not {len(rows)}" for link, rows in wanted.items()
+            if found.get(link, 0) != len(rows)]
 
 
 def audit_differences(cursor, graph, gone):
