@@ -166,9 +166,10 @@ def rows_by_link(graph, rows, outcome):
     families, found = Families(graph, rows, {n for _, n in outcome.eligible}, triggers=False), {}
     for key in graph.keys:
         if not key.blocks:
-            reached = {child for parent, child in families.pairs_of(key) if parent in outcome.gone}
+            reached = {child for parent, child in families.pairs_of(key) if parent in outcome.gone and parent != child}
             found[key.name] = reached - outcome.gone if key.sets else reached & outcome.gone - outcome.eligible
     for relation in graph.relations:
         reached = {other for root, other in families.pairs_of_relation(relation) if root in outcome.gone}
-        found[relation.related, tuple(sorted(relation.on_columns))] = reached & outcome.gone - outcome.eligible
+        columns = sorted(f"{column} = {name}" for column, name in relation.on_columns.items())
+        found[relation.related, tuple(columns)] = reached & outcome.gone - outcome.eligible
     return found

@@ -3,9 +3,6 @@
 import os
 import random
 
-import psycopg2.errors
-import pytest
-
 DULL = {"n", "note", "code", "grp", "at"}
 
 
@@ -19,16 +16,6 @@ def numbers(seed, first, count, step):
     for number in range(first, count, step):
         if only is None or int(only) == number:
             yield number, random.Random(f"{seed}/{number}")
-
-
-def need_families(cleanup):
-    """Skips where runs do not follow the family rules yet."""
-    try:
-        cleanup.sql("CREATE TABLE IF NOT EXISTS probe (at timestamptz)")
-        cleanup.add_policy("probe", "probe", "at", "30 days", on_reference="skip")
-        cleanup.drop_policy("probe")
-    except psycopg2.errors.FeatureNotSupported:
-        pytest.skip("the engine for families is not there")
 
 
 def explain(graph, rows, *more):

@@ -5,12 +5,10 @@ model says of what is left.
 PG_CLEANUP_SEED repeats the graphs (not the timing); PG_CLEANUP_GRAPH=n takes the n-th alone.
 """
 
-import os
-
 import pytest
 
 from family_model import expected
-from graph_checks import Wrong, check, dangling, differences, need_families, numbers, unequal
+from graph_checks import Wrong, check, dangling, differences, numbers, unequal
 from graph_traffic import Application, Witness, watch_deletes
 from pgserver import SOAK
 from random_graphs import Graph
@@ -75,10 +73,9 @@ def check_quiet_run(cleanup, graph):
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_families_under_traffic(cleanup, seed, chunk):
-    need_families(cleanup)
     failed, deleted, transactions = [], 0, 0
     for number, chance in numbers(seed, chunk, GRAPHS, CHUNKS):
-        graph = Graph(chance, most_rows=30, relations=os.environ.get("PG_CLEANUP_COUNTS") == "1")
+        graph = Graph(chance, most_rows=30)
         graph.create(cleanup)
         watch_deletes(cleanup, graph)
         try:
