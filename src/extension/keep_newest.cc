@@ -49,7 +49,7 @@ Oid equality_of(Oid type)
 GroupColumn group_column(const Policy& policy, const std::string& name)
 {
     const FoundColumn found = pg::pg_call([&] { return pg_find_column(policy.target, name.c_str()); });
-    const GroupColumn column{name, found.number, found.type, equality_of(found.type), found.may_be_null};
+    GroupColumn column{name, found.number, found.type, equality_of(found.type), found.may_be_null};
     if (column.number == InvalidAttrNumber)
         pg::raise({.sqlstate = ERRCODE_UNDEFINED_COLUMN,
                    .message = concat("column \"", name, "\" of ", pg::relation_name(policy.target), " does not exist"),

@@ -54,6 +54,7 @@ std::vector<std::string> columns_of(Oid relation)
         return all;
     });
     std::vector<std::string> columns;
+    columns.reserve(list_length(names));
     for (int i = 0; i < list_length(names); ++i)
         columns.emplace_back(static_cast<const char*>(list_nth(names, i)));
     return columns;
@@ -62,8 +63,9 @@ std::vector<std::string> columns_of(Oid relation)
 } // namespace
 
 RowUpdate::RowUpdate(const Policy& policy, TimestampTz start, std::optional<TimestampTz> cutoff,
-                     const std::optional<std::string>& retain)
-    : policy_(policy.name), cutoff_(cutoff), retain_(retain), values_(parse_set_values(policy.set_values.value_or(""))),
+                     std::optional<std::string> retain)
+    : policy_(policy.name), cutoff_(cutoff), retain_(std::move(retain)),
+      values_(parse_set_values(policy.set_values.value_or(""))),
       again_(policy, {cutoff.value_or(start) + margin, {}, {}})
 {
 }

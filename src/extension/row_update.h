@@ -12,7 +12,7 @@ public:
     // For a policy whose action is update. `cutoff`: nothing for a policy without an age. `retain`: interval text, of
     // the run. Resolves the age column; raises as Eligibility.
     RowUpdate(const Policy& policy, TimestampTz start, std::optional<TimestampTz> cutoff,
-              const std::optional<std::string>& retain);
+              std::optional<std::string> retain);
 
     // The values of the run, for FROM: a row `run` of parameters from `first` on, which add_parameters() adds.
     std::string run_row(int first) const;

@@ -60,6 +60,7 @@ std::vector<Oid> partition_family(Oid target)
         return get_rel_relispartition(target) ? list_concat(family, get_partition_ancestors(target)) : family;
     });
     std::vector<Oid> family;
+    family.reserve(list_length(all));
     for (int i = 0; i < list_length(all); ++i)
         family.push_back(list_nth_oid(all, i));
     return family;
