@@ -119,7 +119,8 @@ class Witness(Session):
         self.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         self.wrong = set()
         self.query = " UNION ALL ".join([self._key(graph, key) for key in graph.keys]
-                                        + [self._relation(graph, number, relation) for number, relation in enumerate(graph.relations)]
+                                        + [self._relation(graph, number, relation) for number, relation in enumerate(graph.relations)
+                                           if not (relation.unless_referenced and self._may_go_anyway(graph, relation))]
                                         + ["SELECT 'nothing', false"])
 
     @staticmethod
@@ -130,6 +131,11 @@ class Witness(Session):
         given = " AND ".join(f"c.{column} IS NOT NULL" for column in key.columns)
         return (f"SELECT '{key.name}', EXISTS (SELECT FROM {child} c WHERE {given}"
                 f" AND NOT EXISTS (SELECT FROM {parent} p WHERE {match}))")
+
+    @staticmethod
+    def _may_go_anyway(graph, relation):
+        """By CASCADE, whoever uses it."""
+        return any(key.action == "CASCADE" and key.child == relation.related for key in graph.keys)
 
     @staticmethod
     def _relation(graph, number, relation):
