@@ -309,17 +309,18 @@ private:
     {
         std::map<Oid, RowIds> wanted;
         for (const ChangedRow& change : family_.changes())
-            if (links_.is_ours(change.row.table) && changes_seen_.add(change.row))
+            if (changes_seen_.add(change.row))
                 wanted[change.row.table].push_back(row_id_of(change.row));
         core::RowSet locked;
         core::RowSet refused;
         for (const auto& [leaf, ids] : wanted) {
-            const RowIds free =
-                mode_ == GatherMode::lock ? statements_.lock(spi_, leaf, ids, RowLock::no_key_update) : ids;
+            // Rows of other owners are the constraints' to lock.
+            const bool can_lock = mode_ == GatherMode::lock && links_.is_ours(leaf);
+            const RowIds free = can_lock ? statements_.lock(spi_, leaf, ids, RowLock::no_key_update) : RowIds();
             for (const ItemPointerData& id : ids) {
                 if (refused_ != nullptr && refused_->contains(place_of(leaf, id)))
                     refused.add(place_of(leaf, id));
-                else if (!is_among(id, free))
+                else if (can_lock && !is_among(id, free))
                     locked.add(place_of(leaf, id));
             }
         }

@@ -46,12 +46,25 @@ std::vector<DeletePart> FamilyRemoval::parts_of(const Family& family) const
 void FamilyRemoval::announce_changes(pg::Spi& spi, const Family& family)
 {
     for (const ChangedRow& change : family.changes())
-        if (statements_.links().is_ours(change.row.table))
-            must_be_changed_[change.row.table].push_back(row_id_of(change.row));
+        must_be_changed_[change.row.table].push_back(row_id_of(change.row));
     if (hook_ == nullptr)
         return;
     for (const auto& [leaf, rows] : must_be_changed_)
-        hook_->before_changes(spi, leaf, rows);
+        if (statements_.links().is_ours(leaf))
+            hook_->before_changes(spi, leaf, rows);
+}
+
+// Rows of other owners' tables: the constraints delete them, unless a trigger there keeps them.
+void FamilyRemoval::expect_constraints(const Family& family)
+{
+    std::map<Oid, RowIds> rows;
+    for (FamilyGraph::Node node = 0; node < family.graph.size(); ++node) {
+        const core::RowPlace& place = family.graph.row(node);
+        if (family.goes(node) && !statements_.links().is_ours(place.table))
+            rows[place.table].push_back(row_id_of(place));
+    }
+    for (auto& [leaf, ids] : rows)
+        must_be_gone_.push_back({leaf, false, std::move(ids)});
 }
 
 FamilyCounts FamilyRemoval::counts_of(const Family& family) const
@@ -102,6 +115,7 @@ FamilyCounts FamilyRemoval::remove(pg::Spi& spi, const Family& family, RemovalWa
     for (std::size_t n = removed.size(); way == RemovalWay::one_statement && n-- > 0;)
         if (removed[n].deleted == static_cast<std::int64_t>(must_be_gone_[n].rows.size()))
             must_be_gone_.erase(must_be_gone_.begin() + static_cast<std::ptrdiff_t>(n));
+    expect_constraints(family);
     return counts;
 }
 

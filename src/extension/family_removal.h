@@ -44,6 +44,7 @@ public:
 private:
     std::vector<DeletePart> parts_of(const Family& family) const;
     void announce_changes(pg::Spi& spi, const Family& family);
+    void expect_constraints(const Family& family);
     FamilyCounts counts_of(const Family& family) const;
     void check_hook(const std::vector<FamilyStatements::Removed>& removed) const;
 

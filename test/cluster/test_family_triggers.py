@@ -258,6 +258,21 @@ def test_dependents_of_other_owners(app, readable):
     assert counted["yard.tree"] == (9, 0) and counted["yard.fence"] == (0, 9) and counted["app.c"] == (9, 0), counted
 
 
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
+def test_a_veto_of_another_owner_keeps_the_family(app, action):
+    """The constraint would leave a row behind that references nothing."""
+    of_neighbour(app, f"""
+        CREATE TABLE yard.tree (id int PRIMARY KEY, parent int REFERENCES app.p ON DELETE {action});
+        INSERT INTO yard.tree SELECT n, n FROM generate_series(1, 20) n;
+        CREATE FUNCTION yard.veto() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF OLD.id = 3 THEN RETURN NULL; END IF; IF TG_OP = 'UPDATE' THEN RETURN NEW; END IF; RETURN OLD; END $$;
+        CREATE TRIGGER veto BEFORE DELETE OR UPDATE ON yard.tree FOR EACH ROW EXECUTE FUNCTION yard.veto()""")
+    add(app)
+    run(app, status="partial", rows=9, skipped_rows=1, dependent_rows=9)
+    assert ids(app, "p", "id <= 10") == [3]
+    assert app.value("SELECT count(*) FROM yard.tree WHERE parent NOT IN (SELECT id FROM app.p)") == 0
+
+
 def test_granted_tables_of_others_are_not_touched_by_us(app):
     """DELETE was granted; all the same only the constraint deletes there."""
     two_paths(app)
