@@ -312,6 +312,7 @@ BatchResult BatchRunner::carry_out(const WorkUnit& unit, Attempt& attempt, std::
             counters.dependents.push_back(change);
         result.has_moved = result.has_moved || (change.table == statements_.leaf() && change.changed != 0);
     }
+    note_family_size(counters);
     if (rows_can_stay_ || attempt.mode == BatchMode::lock_first) {
         pg::Spi spi;
         result.left = statements_.count_left(spi, unit);
@@ -319,6 +320,17 @@ BatchResult BatchRunner::carry_out(const WorkUnit& unit, Attempt& attempt, std::
     context_.record.add_batch(counters, context_.row_width);
     transaction.commit();
     return result;
+}
+
+// Where constraints take the dependent rows along, nobody has looked at single families: one is at least the average.
+void BatchRunner::note_family_size(const BatchCounters& counters) const
+{
+    std::int64_t deleted = counters.rows;
+    for (const DependentChange& change : counters.dependents)
+        deleted += change.deleted;
+    if (uses_families() || counters.rows == 0 || deleted / counters.rows <= max_family_rows())
+        return;
+    context_.notes.largest = std::max(context_.notes.largest, static_cast<std::size_t>(deleted / counters.rows));
 }
 
 // Rows that a trigger keeps are found by trying: each attempt knows those that the ones before it have met.

@@ -93,6 +93,7 @@ private:
     using TargetRows = std::map<Oid, std::int64_t>;
 
     void look_at_dependents();
+    void note_family_size(const BatchCounters& counters) const;
     std::vector<DependentChange> dependent_counts() const;
     BatchResult carry_out(const WorkUnit& unit, Attempt& attempt, std::int64_t done_units);
     BatchResult attempt_families(const WorkUnit& unit, Attempt& attempt, std::int64_t done_units);

@@ -143,6 +143,18 @@ std::string going_rows(const Cascade& cascade, const std::string& seed)
                       "SELECT next.tab, next.tid FROM going CROSS JOIN LATERAL (", next, ") AS next (tab, tid))");
 }
 
+std::string going_rows_by_root(const Cascade& cascade, const std::string& seed)
+{
+    const std::string roots =
+        pg::concat("SELECT root.tab, root.tid, root.tab, root.tid FROM (", seed, ") AS root (tab, tid)");
+    const std::string next = steps(cascade);
+    if (next.empty())
+        return pg::concat("going (root_tab, root_tid, tab, tid) AS (", roots, ")");
+    return pg::concat("going (root_tab, root_tid, tab, tid) AS (", roots, " UNION ",
+                      "SELECT going.root_tab, going.root_tid, next.tab, next.tid FROM going CROSS JOIN LATERAL (", next,
+                      ") AS next (tab, tid))");
+}
+
 std::string going_with_target(const Cascade& cascade)
 {
     const std::string seed = "SELECT target.tableoid, target.ctid, 0";

@@ -37,6 +37,9 @@ Oid topmost_table(Oid table);
 // yields, and every row that goes with them by CASCADE. Rows come once when the graph is cyclic.
 std::string going_rows(const Cascade& cascade, const std::string& seed);
 
+// The same as "going (root_tab, root_tid, tab, tid)", for each row of `seed` by itself, itself among them.
+std::string going_rows_by_root(const Cascade& cascade, const std::string& seed);
+
 // The same for the row `target` alone, as "going (tab, tid, depth)": how far down the cascade; a row may come with
 // several depths, up to a limit where the graph is cyclic.
 std::string going_with_target(const Cascade& cascade);

@@ -19,6 +19,7 @@ std::vector<std::string> warnings_of(pg::Spi& spi, const DryRunFacts& facts)
     warn_of_missing_age_index(spi, facts, list);
     warn_of_missing_group_index(spi, facts, list);
     warn_of_unindexed_references(facts, list);
+    warn_of_large_families(spi, facts, list);
     warn_of_unlogged(facts, list);
     warn_of_publications(facts, list);
     warn_of_triggers(spi, facts, list);

@@ -33,6 +33,7 @@ void warn_of_overlap(pg::Spi& spi, const DryRunFacts& facts, Warnings& list);
 void warn_of_missing_age_index(pg::Spi& spi, const DryRunFacts& facts, Warnings& list);
 void warn_of_missing_group_index(pg::Spi& spi, const DryRunFacts& facts, Warnings& list);
 void warn_of_unindexed_references(const DryRunFacts& facts, Warnings& list);
+void warn_of_large_families(pg::Spi& spi, const DryRunFacts& facts, Warnings& list);
 void warn_of_unlogged(const DryRunFacts& facts, Warnings& list);
 void warn_of_publications(const DryRunFacts& facts, Warnings& list);
 void warn_of_triggers(pg::Spi& spi, const DryRunFacts& facts, Warnings& list);

@@ -28,12 +28,35 @@ def largest(told):
     return json.loads(told).get("largest_family")
 
 
+def large_warning(app):  # noqa: F811
+    return [warning for warning in app.dry_run("p").warnings if "largest family" in warning]
+
+
+@pytest.mark.parametrize("analyzed", [True, False])
+def test_the_dry_run_warns_of_it(large, analyzed):
+    if analyzed:
+        large.sql("ANALYZE app.p; ANALYZE app.c; ANALYZE app.d; ANALYZE app.e")
+    add(large)
+    (warning,) = large_warning(large)
+    assert f" {ALL - 9 + 1} rows" in warning and f"({SIZE})" in warning and "split_families => true" in warning, warning
+    large.alter_policy("p", split_families=True)
+    assert "is split" in large_warning(large)[0]
+    large.alter_policy("p", condition="id > 1")
+    assert large_warning(large) == []
+
+
 def test_a_large_family_goes_whole_and_is_told_of(large):
     create(large, "ALTER TABLE e ADD other int REFERENCES c ON DELETE CASCADE; CREATE INDEX ON e (other)")
     add(large)
     done, told = run(large, rows=10, dependent_rows=ALL)
     assert largest(told) == ALL - 9 + 1, told
     assert done.batches <= 10, done
+
+
+def test_a_large_family_that_a_constraint_takes_along_is_told_of(large):
+    add(large, batch_size=1)
+    _, told = run(large, rows=10, dependent_rows=ALL)
+    assert largest(told) == ALL - 9 + 1, told
 
 
 def test_a_small_family_is_not_told_of(large):
