@@ -44,6 +44,10 @@ def check_run(cleanup, graph, chance):
             wrong += detail_differences(cleanup, graph, rows_by_link(graph, rows, seen))
             check(not wrong, graph, rows, *told, f"the model lets go {sorted(seen.gone)}", dry, *wrong)
         done = cleanup.run("p")
+        if policy["on_reference"] == "skip" and graph.tables[graph.target].partitioned:
+            # What a later partition's rows free in an earlier one goes with the next run.
+            while (more := cleanup.run("p")).rows > 0:
+                done = more._replace(rows=done.rows + more.rows)
         found = graph.contents(cursor)
         wrong = differences(found, want.after) + dangling(cursor, graph) + audit_differences(cursor, graph, want.gone)
         left = want.eligible & found.keys()
