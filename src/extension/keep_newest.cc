@@ -107,25 +107,27 @@ private:
                       branch(n + 1, branches + 1, concat(group, " AND ", equal(column))), " END");
     }
 
-    // Whether the last of the newest rows of a group is newer than `target`; NULL when the group has fewer. From the
-    // group's newest end, where no row that is deleted in this run is in the way.
+    // Whether the last of the newest rows of a group is newer than `target`; NULL when the group has fewer. Found from
+    // the group's newest end, where no row that is deleted in this run is in the way. Mostly its age says it, which an
+    // index yields at once; only for rows of that very age are all of that age sorted.
     std::string probe(const std::string& group) const
     {
-        return concat("(SELECT ", is_newer(), " FROM ", from_, " AS newer WHERE newer.", age_, " IS NOT NULL",
-                      is_uuid_ ? concat(" AND ", uuid7_test(concat("newer.", age_))) : "", group, " ORDER BY newer.",
-                      age_, " DESC, newer.tableoid DESC, newer.ctid DESC OFFSET ", keep_ - 1, " LIMIT 1)");
+        const std::string by_age = concat("(SELECT newer.", age_, from(group), " ORDER BY newer.", age_, " DESC",
+                                          place(), ") OPERATOR(pg_catalog.>) target.", age_);
+        if (ids_change_)
+            return by_age;
+        return concat("(", by_age, " OR (SELECT ROW(newer.", age_, ", newer.tableoid, newer.ctid)", from(group),
+                      " ORDER BY newer.", age_, " DESC, newer.tableoid DESC, newer.ctid DESC", place(),
+                      ") OPERATOR(pg_catalog.>) ROW(target.", age_, ", target.tableoid, target.ctid))");
     }
 
-    std::string is_newer() const
+    std::string from(const std::string& group) const
     {
-        const auto compared = [](const std::string& column, const char* op) {
-            return concat("newer.", column, " OPERATOR(pg_catalog.", op, ") target.", column);
-        };
-        if (ids_change_)
-            return compared(age_, ">");
-        return concat(compared(age_, ">"), " OR ", compared(age_, "="), " AND (", compared("tableoid", ">"), " OR ",
-                      compared("tableoid", "="), " AND ", compared("ctid", ">"), ")");
+        return concat(" FROM ", from_, " AS newer WHERE newer.", age_, " IS NOT NULL",
+                      is_uuid_ ? concat(" AND ", uuid7_test(concat("newer.", age_))) : "", group);
     }
+
+    std::string place() const { return concat(" OFFSET ", keep_ - 1, " LIMIT 1"); }
 
     std::string from_;
     std::int32_t keep_;
@@ -147,7 +149,7 @@ std::vector<GroupColumn> group_columns(const Policy& policy)
 
 std::string not_among_newest(const Policy& policy, const AgeColumn& age)
 {
-    return concat(Probes(policy, age).all(), " IS TRUE");
+    return concat("(", Probes(policy, age).all(), ") IS TRUE");
 }
 
 std::string uuid7_test(const std::string& column)
