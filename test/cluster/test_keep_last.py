@@ -181,3 +181,23 @@ def check_with_an_application(cleanup, table, random):
     expected = table.survivors(cleanup, planned.cutoff)
     assert cleanup.run("newest", as_of=planned.cutoff).status == "succeeded"
     assert table.ids(cleanup) == expected
+
+
+@pytest.mark.parametrize("family", [False, True], ids=["left to the constraint", "gathered"])
+def test_dependents_of_the_newest_stay(cleanup, family):
+    """Rows that go take their dependents along, the newest of each group keep theirs, by either way of deleting."""
+    cleanup.sql("CREATE TABLE p (id int PRIMARY KEY, g int, at timestamptz); CREATE TABLE d (id int, p int REFERENCES p ON DELETE CASCADE);"
+                " CREATE INDEX ON p (g, at); CREATE INDEX ON d (p);"
+                " INSERT INTO p SELECT n, n % 7, '2020-01-01'::timestamptz + (n / 21) * interval '1 day' FROM generate_series(1, 700) n;"
+                " INSERT INTO d SELECT n, 1 + n % 700 FROM generate_series(1, 2100) n; ANALYZE")
+    if family:
+        cleanup.sql("CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';"
+                    " CREATE TRIGGER pass BEFORE DELETE ON d FOR EACH ROW EXECUTE FUNCTION pass()")
+    newest = {row.id for row in cleanup.rows("SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY g ORDER BY at DESC, ctid DESC) AS place FROM p) x WHERE place <= 4")}
+    cleanup.add_policy("newest", "p", "at", "1 day", keep_last=4, keep_per=["g"])
+    planned = cleanup.dry_run("newest")
+    assert (planned.eligible_rows, planned.dependent_rows) == (700 - 28, 3 * (700 - 28)), planned
+    done = cleanup.run("newest")
+    assert (done.status, done.rows, done.dependent_rows) == ("succeeded", 700 - 28, 3 * (700 - 28)), done
+    assert {row.id for row in cleanup.rows("SELECT id FROM p")} == newest
+    assert cleanup.value("SELECT count(*) FROM d") == 3 * 28

@@ -94,6 +94,20 @@ def test_bounds_are_kept(cleanup):
     check_each_once(cleanup, range(1, DUE + 1))
 
 
+def test_an_owner_who_may_not_log_in(cleanup):
+    make(cleanup)
+    cleanup.sql("CREATE ROLE update_runs_owner; ALTER TABLE c OWNER TO update_runs_owner; ALTER TABLE updates OWNER TO update_runs_owner;"
+                " GRANT USAGE ON SCHEMA public TO update_runs_owner")
+    try:
+        add_policy(cleanup, set_values='{"status": "\'timeout\'", "reason": "current_user"}')
+        done = cleanup.run("timeout")
+        assert (done.status, done.rows) == ("succeeded", DUE), done
+        assert cleanup.value("SELECT count(*) FROM c WHERE reason = 'update_runs_owner'") == DUE
+        check_each_once(cleanup, range(1, DUE + 1))
+    finally:
+        cleanup.sql("DROP OWNED BY update_runs_owner; DROP ROLE update_runs_owner")
+
+
 # -- converging -------------------------------------------------------------------------------------------------------
 
 
