@@ -18,7 +18,7 @@ constexpr int most_levels = 30;
 // Walks the graph depth first; `path` is the way from the first table, by topmost tables.
 class Walk {
 public:
-    Walk(Cascade& cascade, ReferenceGraph& references, std::optional<Oid> reader)
+    Walk(Cascade& cascade, const ReferenceGraph& references, std::optional<Oid> reader)
         : cascade_(cascade), references_(references), reader_(reader)
     {
     }
@@ -30,14 +30,15 @@ public:
         const std::size_t at = cascade_.tables.size();
         cascade_.tables.push_back({table, {}});
         path_.push_back(topmost_table(table));
-        for (ForeignKey& key : references_[table]) {
+        const auto found = references_.find(table);
+        for (const ForeignKey& key : found == references_.end() ? std::vector<ForeignKey>() : found->second) {
             if (reader_ && !may_read(key.referencing, *reader_)) {
-                cascade_.unreadable.push_back(std::move(key));
+                cascade_.unreadable.push_back(key);
                 continue;
             }
             if (key.cascades())
                 follow(key.referencing);
-            cascade_.tables[at].keys.push_back(std::move(key));
+            cascade_.tables[at].keys.push_back(key);
         }
         path_.pop_back();
     }
@@ -56,7 +57,7 @@ private:
     }
 
     Cascade& cascade_;
-    ReferenceGraph& references_;
+    const ReferenceGraph& references_;
     std::optional<Oid> reader_;
     std::vector<Oid> path_;
 };
@@ -110,8 +111,8 @@ bool Cascade::reaches(Oid table) const
 Cascade cascade_from(Oid relation, std::optional<Oid> reader)
 {
     Cascade cascade;
-    ReferenceGraph references = references_behind(relation);
-    Walk(cascade, references, reader).visit(relation);
+    const std::shared_ptr<const ReferenceGraph> references = references_behind(relation);
+    Walk(cascade, *references, reader).visit(relation);
     return cascade;
 }
 

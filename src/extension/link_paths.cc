@@ -17,7 +17,7 @@ public:
 
     std::vector<LinkPath> find()
     {
-        references_ = references_behind(policy_.target);
+        references_ = *references_behind(policy_.target);
         reach(policy_.target, {pg::relation_name(policy_.target)});
         for (const DeclaredRelation& relation : relations_of(policy_))
             add_relation(relation);
@@ -40,7 +40,8 @@ private:
 
     void add_relation(const DeclaredRelation& relation)
     {
-        references_.merge(references_behind(relation.related));
+        const auto more = references_behind(relation.related);
+        references_.insert(more->begin(), more->end());
         LinkPath link;
         link.key = relation_key(relation, policy_.target);
         link.is_relation = true;

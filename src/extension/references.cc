@@ -1,8 +1,11 @@
 #include "extension/references.h"
 
+#include "extension/cascade.h"
 #include "extension/table_facts.h"
 #include "pg/text.h"
 #include "pg/version.h"
+
+#include <set>
 
 namespace pgcleanup {
 
@@ -30,7 +33,7 @@ constexpr std::string_view unindexed_sql = R"(
 // The tables whose keys are asked for: the first one, and every one that CASCADE leads to, by any key that there is.
 constexpr std::string_view one_sql = "SELECT $1";
 constexpr std::string_view reachable_sql = R"(
-SELECT $1
+(SELECT $1 UNION SELECT relid FROM pg_partition_tree(CASE WHEN $2 <> 0 THEN $2 END))
 UNION SELECT edge.conrelid FROM asked
   CROSS JOIN LATERAL (SELECT asked.root UNION SELECT relid FROM pg_partition_tree(asked.root)) AS part (relid)
   JOIN edge ON edge.confrelid = part.relid)";
@@ -72,11 +75,18 @@ FROM acting c
 ORDER BY c.root, r.relname, c.conname, c.oid, k.n)");
 }
 
-pg::Rows read_keys(Oid relation, std::string_view asked)
+// `with_tree`: a table whose partitions are asked about, too; or none.
+pg::Rows read_keys(Oid relation, std::string_view asked, Oid with_tree = InvalidOid)
 {
     const pg::AsExtensionOwner bookkeeping(pg::extension());
+    const pg::SettingsScope settings;
+    settings.set("jit", "off"); // it would take a hundred times as long as the query
     pg::Spi spi;
-    return spi.run(keys_sql(asked), pg::Parameters().oid(relation));
+    pg::Parameters parameters;
+    parameters.oid(relation);
+    if (asked == reachable_sql)
+        parameters.oid(with_tree);
+    return spi.run(keys_sql(asked), parameters);
 }
 
 Oid to_oid(const pg::Cell& cell)
@@ -136,6 +146,58 @@ ReferenceGraph to_keys(const pg::Rows& rows)
     }
     return graph;
 }
+
+// What this process has read, until a definition changes.
+class KnownReferences {
+public:
+    KnownReferences()
+    {
+        is_stale_ =
+            pg::pg_call([] { return static_cast<bool*>(MemoryContextAllocZero(TopMemoryContext, sizeof(bool))); });
+        pg::pg_call([this] {
+            CacheRegisterRelcacheCallback(pg_on_relation_change, PointerGetDatum(is_stale_));
+            for (const int cache : {CONSTROID, NAMESPACEOID})
+                CacheRegisterSyscacheCallback(cache, pg_on_catalog_change, PointerGetDatum(is_stale_));
+        });
+    }
+
+    std::shared_ptr<const ReferenceGraph> behind(Oid relation)
+    {
+        pg::pg_call([] { AcceptInvalidationMessages(); });
+        if (std::exchange(*is_stale_, false)) {
+            asked_.clear();
+            graph_ = std::make_shared<const ReferenceGraph>();
+        }
+        if (!asked_.contains(relation))
+            read(relation);
+        return graph_;
+    }
+
+private:
+    static void pg_on_relation_change(Datum flag, Oid /*relation*/)
+    {
+        *reinterpret_cast<bool*>(DatumGetPointer(flag)) = true;
+    }
+    static void pg_on_catalog_change(Datum flag, int /*cache*/, uint32 /*hash*/)
+    {
+        *reinterpret_cast<bool*>(DatumGetPointer(flag)) = true;
+    }
+
+    void read(Oid relation)
+    {
+        const Oid topmost = topmost_table(relation);
+        ReferenceGraph graph = to_keys(read_keys(relation, reachable_sql, topmost));
+        graph.insert(graph_->begin(), graph_->end());
+        graph_ = std::make_shared<const ReferenceGraph>(std::move(graph));
+        asked_.insert(relation);
+        for (const Oid leaf : leaves_of(topmost))
+            asked_.insert(leaf);
+    }
+
+    bool* is_stale_; // lives as long as the process: the callbacks point to it
+    std::set<Oid> asked_;
+    std::shared_ptr<const ReferenceGraph> graph_ = std::make_shared<const ReferenceGraph>();
+};
 
 struct ColumnType {
     Oid type;
@@ -198,11 +260,15 @@ std::vector<ForeignKey> references_to(Oid relation)
     return to_keys(read_keys(relation, one_sql))[relation];
 }
 
-ReferenceGraph references_behind(Oid relation)
+std::shared_ptr<const ReferenceGraph> references_behind(Oid relation)
 {
+    static const auto nothing = std::make_shared<const ReferenceGraph>();
     if (!has_triggers(relation))
-        return {};
-    return to_keys(read_keys(relation, reachable_sql));
+        return nothing;
+    if (!IsBackgroundWorker) // what a session reads depends on its snapshot
+        return std::make_shared<const ReferenceGraph>(to_keys(read_keys(relation, reachable_sql)));
+    static KnownReferences known;
+    return known.behind(relation);
 }
 
 std::string reference_match(const ForeignKey& key, std::string_view referenced, std::string_view referencing)

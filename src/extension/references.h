@@ -40,8 +40,11 @@ std::vector<ForeignKey> references_to(Oid relation);
 
 // For each table that is referenced, what references_to() says of it: of `relation` and of every table that deletions
 // reach from there by CASCADE (and perhaps of more), in one query.
+//
+// A worker remembers what it has read, of all partitions of a table at once, until PostgreSQL tells it that a
+// definition has changed: a run asks for each of hundreds of partitions.
 using ReferenceGraph = std::map<Oid, std::vector<ForeignKey>>;
-ReferenceGraph references_behind(Oid relation);
+std::shared_ptr<const ReferenceGraph> references_behind(Oid relation);
 
 // The condition, without parentheses, that the row `referencing` references the row `referenced` (both aliases), by the
 // constraint's own operators, written so that an index on the referencing columns serves. A NULL references nothing.

@@ -37,32 +37,28 @@ std::optional<Oid> RelationLocks::take(std::span<const Oid> relations)
 
 namespace {
 
-void add_related(Oid related, std::vector<Oid>& relations)
+// A table with its leaves; and, when rows of it are deleted, all that goes or changes with them.
+void add_table(Oid table, bool rows_go, std::vector<Oid>& relations)
 {
-    if (!OidIsValid(related))
-        return; // the run will say so
-    relations.push_back(related);
-    for (const Oid leaf : leaf_tables(related)) {
+    relations.push_back(table);
+    for (const Oid leaf : leaf_tables(table))
         relations.push_back(leaf);
-        for (const Oid dependent : dependents_of(leaf))
-            relations.push_back(dependent);
-    }
+    if (!rows_go)
+        return;
+    for (const Oid dependent : dependents_of(table))
+        relations.push_back(dependent);
 }
 
 } // namespace
 
 std::vector<Oid> touched_relations(const Policy& policy)
 {
-    std::vector<Oid> relations{policy.target};
-    for (const Oid leaf : leaf_tables(policy.target)) {
-        relations.push_back(leaf);
-        if (updates_rows(policy))
-            continue;
-        for (const Oid dependent : dependents_of(leaf))
-            relations.push_back(dependent);
+    std::vector<Oid> relations;
+    add_table(policy.target, !updates_rows(policy), relations);
+    for (const DeclaredRelation& relation : relations_of(policy)) {
+        if (OidIsValid(relation.related)) // otherwise the run will say so
+            add_table(relation.related, true, relations);
     }
-    for (const DeclaredRelation& relation : relations_of(policy))
-        add_related(relation.related, relations);
     std::sort(relations.begin(), relations.end());
     relations.erase(std::unique(relations.begin(), relations.end()), relations.end());
     return relations;
