@@ -2,8 +2,9 @@
 
 #include "extension/dry_run.h"
 #include "extension/eligibility.h"
+#include "extension/family_gather.h"
 #include "extension/index_facts.h"
-#include "extension/references.h"
+#include "extension/reference_rules.h"
 #include "extension/row_update.h"
 #include "extension/run_checks.h"
 #include "extension/table_facts.h"
@@ -32,7 +33,8 @@ public:
     Preview(const OwnerSession& session, const TaskRequest& request, const Policy& policy)
         : policy_(policy), owner_(session.owner), start_(request.start),
           cutoff_(cutoff_at(policy, request.start, std::nullopt)),
-          eligibility_(policy, {cutoff_.value_or(start_), {}, {}}), keys_(readable_blocking_keys())
+          eligibility_(policy, {cutoff_.value_or(start_), {}, {}}), links_(policy, owner_),
+          rule_(reference_rule(policy, links_)), keys_(readable_keys())
     {
         if (updates_rows(policy))
             update_.emplace(policy, start_, cutoff_, policy.retain);
@@ -45,22 +47,59 @@ public:
         if (update_)
             update_->add_parameters(parameters);
         const std::string sql = compose(spi, rows);
-        for (const std::vector<pg::Cell>& row : spi.run(sql, parameters, pg::Access::read_only))
+        const pg::Rows found = spi.run(sql, parameters, pg::Access::read_only);
+        if (rule_ == ReferenceRule::families)
+            look_at_families(spi, found);
+        for (const std::vector<pg::Cell>& row : found)
             reply.row({row[0], row[1], why(row), row[4]});
     }
 
 private:
-    std::vector<ForeignKey> readable_blocking_keys() const
+    // The keys that can block a row. Families say by themselves what blocks them; a row that is changed is blocked by
+    // nothing.
+    std::vector<ForeignKey> readable_keys() const
     {
-        if (updates_rows(policy_))
-            return {}; // a row that stays is blocked by nothing
+        if (rule_ == ReferenceRule::none || rule_ == ReferenceRule::families)
+            return {};
+        const bool any = rule_ == ReferenceRule::unreferenced;
         std::vector<ForeignKey> keys = references_to(policy_.target);
-        std::erase_if(keys, [&](const ForeignKey& key) { return !key.blocks() || !may_read(key.referencing, owner_); });
+        std::erase_if(
+            keys, [&](const ForeignKey& key) { return !(any || key.blocks()) || !may_read(key.referencing, owner_); });
         return keys;
     }
 
-    // Columns: the row, its age as a time, its age as it is stored, whether nothing blocks it, what it becomes, and one
-    // per key that might block it.
+    static core::RowPlace place_of_row(const std::vector<pg::Cell>& row)
+    {
+        const Datum id = pg::input_value(pg::to_text(row[6]), TIDOID);
+        return place_of(static_cast<Oid>(pg::to_int64(row[5])), *reinterpret_cast<ItemPointer>(DatumGetPointer(id)));
+    }
+
+    // As a run that met these rows first would decide; what they are tied with is found all the same.
+    void look_at_families(pg::Spi& spi, const pg::Rows& rows)
+    {
+        std::map<Oid, RowIds> by_leaf;
+        for (const std::vector<pg::Cell>& row : rows)
+            by_leaf[place_of_row(row).table].push_back(row_id_of(place_of_row(row)));
+        FamilyStatements statements(eligibility_, links_, pg::Access::read_only);
+        const FamilyGatherer gatherer(statements, GatherMode::look);
+        for (const auto& [leaf, ids] : by_leaf)
+            for (const ItemPointerData& id : ids)
+                look_at_family(spi, gatherer, leaf, id);
+    }
+
+    void look_at_family(pg::Spi& spi, const FamilyGatherer& gatherer, Oid leaf, const ItemPointerData& id)
+    {
+        try {
+            const Family family = gatherer.gather_bounded(spi, leaf, {id}, most_rows_of_batch);
+            const core::FamilyGraph::Verdict& verdict = family.verdicts.front();
+            if (verdict.fate == core::FamilyGraph::Fate::blocked)
+                kept_.emplace_back(place_of(leaf, id), pg::relation_name(topmost_table(verdict.table)));
+        } catch (const FamilyTooLarge&) { // NOLINT(bugprone-empty-catch): not looked through for a preview
+        }
+    }
+
+    // Columns: the row, its age as a time, its age as it is stored, whether nothing blocks it, what it becomes, where
+    // it is, and one per key that might block it.
     std::string compose(pg::Spi& spi, int rows) const
     {
         const std::optional<std::string>& column = eligibility_.age_column();
@@ -71,11 +110,11 @@ private:
         return concat("SELECT pg_catalog.to_jsonb(target.*), ", eligibility_.age_as_timestamp(), ", ",
                       column ? concat("target.", *column, "::pg_catalog.text") : "NULL", ", ",
                       update_ ? concat("true, ", update_->new_values(policy_.target))
-                              : concat(not_referenced_test(policy_.target, owner_), ", NULL"),
-                      probes, " FROM ", from_table(policy_.target), " AS target",
-                      update_ ? concat(", ", update_->run_row(1 + eligibility_.parameter_count())) : "", " WHERE ",
-                      eligibility_.test(1), is_ordered(spi) ? concat(" ORDER BY target.", *column) : "", " LIMIT ",
-                      rows);
+                              : concat(reference_test(rule_, policy_.target, owner_), ", NULL"),
+                      ", target.tableoid::pg_catalog.int8, target.ctid", probes, " FROM ", from_table(policy_.target),
+                      " AS target", update_ ? concat(", ", update_->run_row(1 + eligibility_.parameter_count())) : "",
+                      " WHERE ", eligibility_.test(1), is_ordered(spi) ? concat(" ORDER BY target.", *column) : "",
+                      " LIMIT ", rows);
     }
 
     bool is_ordered(pg::Spi& spi) const
@@ -95,9 +134,8 @@ private:
         if (policy_.keep_last)
             text += concat(" and is not among the newest ", *policy_.keep_last, " rows of its ",
                            policy_.keep_per.empty() ? "table" : listed(policy_.keep_per));
-        if (row[3] == "t")
-            return text;
-        return concat(text, "; blocked: ", blockers(row));
+        const std::string blocker = rule_ == ReferenceRule::families ? family_blocker(row) : blockers(row);
+        return blocker.empty() ? text : concat(text, "; blocked: ", blocker);
     }
 
     std::string age_reason(const std::vector<pg::Cell>& row) const
@@ -111,11 +149,21 @@ private:
                       " before ", timestamp_text(start_), ")");
     }
 
+    std::string family_blocker(const std::vector<pg::Cell>& row) const
+    {
+        const auto found = std::ranges::find(kept_, place_of_row(row), &std::pair<core::RowPlace, std::string>::first);
+        return found == kept_.end()
+                   ? ""
+                   : concat("it, or what would go along, is referenced by rows that stay in ", found->second);
+    }
+
     std::string blockers(const std::vector<pg::Cell>& row) const
     {
+        if (row[3] == "t")
+            return "";
         std::string text;
         for (std::size_t n = 0; n < keys_.size(); ++n)
-            if (row[5 + n])
+            if (row[7 + n])
                 text +=
                     concat(text.empty() ? "referenced by " : ", ", keys_[n].referencing_name, " (", keys_[n].name, ")");
         return text.empty() ? "rows that would go along are referenced by rows that stay" : text;
@@ -126,7 +174,10 @@ private:
     TimestampTz start_;
     std::optional<TimestampTz> cutoff_;
     Eligibility eligibility_;
+    FamilyLinks links_;
+    ReferenceRule rule_;
     std::vector<ForeignKey> keys_;
+    std::vector<std::pair<core::RowPlace, std::string>> kept_; // rows whose families stay, and which table keeps them
     std::optional<RowUpdate> update_;
 };
 

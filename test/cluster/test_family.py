@@ -164,6 +164,19 @@ def test_diamond_whose_blocker_goes_itself(app, action):
     assert ids(app, "left_side", "id <= 10") == [2] and ids(app, "right_side", "id <= 10") == [2]
 
 
+def test_the_preview_says_what_keeps_a_family(app):
+    """A blocker that goes itself is none; one below keeps the row above."""
+    create(app, child("left_side") + fill("left_side") + child("right_side") + fill("right_side")
+           + "ALTER TABLE right_side ADD peer int REFERENCES left_side; UPDATE right_side SET peer = CASE id WHEN 11 THEN 2 ELSE id END;"
+           + child("guard", "ON DELETE RESTRICT", "right_side") + "INSERT INTO guard VALUES (1, 5)")
+    add(app)
+    why = {row.row_data["id"]: row.why for row in app.preview("p")}
+    assert sorted(why) == list(range(1, 11))
+    assert {row for row, text in why.items() if "blocked" in text} == {2, 5}, why
+    assert "app.right_side" in why[2] and "app.guard" in why[5], why
+    run(app, status="partial", rows=8, skipped_rows=2)
+
+
 def test_ties_go_in_one_batch(app):
     """Rings of due rows that reference each other, one with a row that is not due; batches of one row."""
     create(app, "ALTER TABLE p ADD peer int REFERENCES p; CREATE INDEX ON p (peer);"

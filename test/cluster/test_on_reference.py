@@ -12,6 +12,8 @@ ACTIONS = ["", "ON DELETE CASCADE", "ON DELETE SET NULL", "ON DELETE RESTRICT"]
 def test_skip(app, action):
     create(app, child("c", action) + fill("c", "generate_series(1, 3)"))
     add(app, on_reference="skip", batch_size=4)
+    assert {row.row_data["id"] for row in app.preview("p") if "blocked: referenced by app.c (c_parent_fkey)" in row.why} == {1, 2, 3}
+    assert app.dry_run("p").blocked_rows == 3 and app.dry_run("p").dependent_rows == 0
     _, told = run(app, status="partial", rows=7, skipped_rows=3, dependent_rows=0)
     assert "referenced by rows that stay in app.c" in told, told
     assert ids(app, "p", "id <= 10") == ids(app, "c", "parent IS NOT NULL") == [1, 2, 3]
