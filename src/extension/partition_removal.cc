@@ -312,7 +312,7 @@ PartitionRemoval::Result PartitionRemoval::remove(std::span<const PartitionUnit>
             return {removed_, ""};
         }
         // What failed was not the first of them: on its own it will be.
-        if (removing_ > 0) {
+        if (removing_ > 0 && together_ > 1) {
             together_ = 1;
             continue;
         }
