@@ -107,12 +107,15 @@ void FamilyLinks::add_keys(const Cascade& cascade)
 void FamilyLinks::add_relation(const DeclaredRelation& relation)
 {
     const ForeignKey key = relation_key(relation, target_);
+    const Oid topmost = topmost_table(target_);
+    const Oid users = may_read(topmost, owner_) ? topmost : target_;
     links_.push_back({.kind = relation.unless_referenced ? LinkKind::may : LinkKind::must,
                       .from = target_,
                       .to = relation.related,
                       .match = reference_match(key, "p", "r"),
                       .name = key.name,
-                      .from_is_indexed = relation.unless_referenced && unindexed_in_target(relation, target_).empty()});
+                      .users = users,
+                      .users_are_indexed = relation.unless_referenced && unindexed_in_target(relation, users).empty()});
     add_keys(cascade_from(relation.related, owner_));
 }
 

@@ -25,8 +25,11 @@ struct FamilyLink {
     Oid constraint = InvalidOid; // InvalidOid: a relation
     // Whoever references the row keeps it, even if he would go himself: on_reference 'skip' and 'error'.
     bool is_absolute = false;
-    // An index leads with the columns of `from` in `match`: only asked of `may`, which is also followed backwards.
-    bool from_is_indexed = false;
+    // Of `may`: whose rows need `r` as long as they stay. The target, or what it is a partition of, as far as it may be
+    // read: a row of another partition is of the same table for whoever wrote it.
+    Oid users = InvalidOid;
+    // An index leads with the columns of `users` in `match`.
+    bool users_are_indexed = false;
 
     bool takes_along() const noexcept { return kind == LinkKind::must || kind == LinkKind::may; }
 };

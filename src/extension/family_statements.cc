@@ -51,6 +51,13 @@ std::string only(Oid leaf)
     return concat("ONLY ", pg::relation_name(leaf));
 }
 
+// The rows of `table` that are `p` for rows of the leaf.
+std::string up_sql(const FamilyLink& link, Oid leaf, Oid table)
+{
+    return concat("SELECT r.ctid, p.tableoid, p.ctid FROM ", only(leaf), " AS r, ", from_table(table),
+                  " AS p WHERE r.ctid OPERATOR(pg_catalog.=) ANY ($1) AND ", link.match);
+}
+
 const char* lock_clause(RowLock lock)
 {
     switch (lock) {
@@ -106,10 +113,7 @@ std::vector<LinkedRows> FamilyStatements::up(pg::Spi& spi, std::size_t link, Oid
                                              std::size_t most)
 {
     const FamilyLink& facts = links_.all()[link];
-    return linked(spi,
-                  concat("SELECT r.ctid, p.tableoid, p.ctid FROM ", only(leaf), " AS r, ", from_table(facts.from),
-                         " AS p WHERE r.ctid OPERATOR(pg_catalog.=) ANY ($1) AND ", facts.match),
-                  given, most);
+    return linked(spi, up_sql(facts, leaf, facts.from), given, most);
 }
 
 std::vector<LinkedRows> FamilyStatements::users(pg::Spi& spi, std::size_t link, Oid leaf, const RowIds& given,
@@ -117,11 +121,11 @@ std::vector<LinkedRows> FamilyStatements::users(pg::Spi& spi, std::size_t link, 
 {
     const FamilyLink& facts = links_.all()[link];
     // Through an index a few of many users are found quickly; without one, a single pass over the table serves all.
-    if (!facts.from_is_indexed)
-        return up(spi, link, leaf, given, SIZE_MAX - 1);
+    if (!facts.users_are_indexed)
+        return linked(spi, up_sql(facts, leaf, facts.users), given, SIZE_MAX - 1);
     return linked(spi,
                   concat("SELECT r.ctid, p.tableoid, p.ctid FROM ", only(leaf),
-                         " AS r CROSS JOIN LATERAL (SELECT p.tableoid, p.ctid FROM ", from_table(facts.from),
+                         " AS r CROSS JOIN LATERAL (SELECT p.tableoid, p.ctid FROM ", from_table(facts.users),
                          " AS p WHERE ", facts.match, " LIMIT $2) AS p WHERE r.ctid OPERATOR(pg_catalog.=) ANY ($1)"),
                   given, SIZE_MAX - 1, pg::Parameters().int8(most_each));
 }

@@ -60,7 +60,7 @@ public:
     // and the result then has one more than that.
     std::vector<LinkedRows> down(pg::Spi& spi, std::size_t link, Oid leaf, const RowIds& given, std::size_t most);
     std::vector<LinkedRows> up(pg::Spi& spi, std::size_t link, Oid leaf, const RowIds& given, std::size_t most);
-    // The first few `p` for each `r`.
+    // The first few rows of the link's users for each `r`.
     std::vector<LinkedRows> users(pg::Spi& spi, std::size_t link, Oid leaf, const RowIds& given,
                                   std::int64_t most_each);
     // Which of the rows some row of the link's other end references; a row does not count for itself.

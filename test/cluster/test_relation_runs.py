@@ -72,6 +72,20 @@ def test_parent_that_something_else_needs_stays(talks):
     assert ids(talks, "meeting") == [2, 3, 4, 6, 7, 8] and ids(talks, "invoice") == [1]
 
 
+def test_use_by_another_partition(talks):
+    """A policy on one partition: what a row of another one points to stays."""
+    talks.sql("CREATE TABLE talk (id int, at timestamptz, meeting_id int) PARTITION BY LIST (id);"
+              "CREATE TABLE talk_1 PARTITION OF talk FOR VALUES IN (1); CREATE TABLE talk_2 PARTITION OF talk FOR VALUES IN (2)")
+    talks.add_policy("talk", "talk_1", "at", "30 days")
+    for index in ("", "CREATE INDEX ON talk (meeting_id)"):
+        talks.sql(f"INSERT INTO talk SELECT id, now() - interval '40 days', meeting FROM (VALUES (1, 2), (1, 6), (2, 2)) AS v (id, meeting); {index}")
+        if not index:
+            relate(talks, "meeting", '{"meeting_id": "id"}', policy="talk")
+        assert talks.run("talk").rows == 2
+        assert ids(talks, "meeting") == [1, 2, 3, 4, 5, 7, 8]
+        talks.sql("INSERT INTO meeting VALUES (6, 'm6')")
+
+
 def test_what_must_go_along_keeps_the_row(talks):
     talks.sql("INSERT INTO invoice VALUES (1, 4)")
     relate(talks, "meeting", '{"meeting_id": "id"}', False)
