@@ -72,7 +72,8 @@ void check_action_declaration(const Policy& policy)
     if (!updates_rows(policy)) {
         if (policy.set_values)
             refuse(concat("set_values means nothing with action '", policy.action, "'"),
-                   "Say action => 'update', or leave set_values out.");
+                   "Say action => 'update', or leave set_values out; cleanup_alter_policy clears it with clear => "
+                   "'{set_values}'.");
         return;
     }
     if (!policy.set_values)
