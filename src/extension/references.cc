@@ -265,7 +265,7 @@ std::shared_ptr<const ReferenceGraph> references_behind(Oid relation)
     static const auto nothing = std::make_shared<const ReferenceGraph>();
     if (!has_triggers(relation))
         return nothing;
-    if (!IsBackgroundWorker) // what a session reads depends on its snapshot
+    if (MyBackendType != B_BG_WORKER) // what a session reads depends on its snapshot
         return std::make_shared<const ReferenceGraph>(to_keys(read_keys(relation, reachable_sql)));
     static KnownReferences known;
     return known.behind(relation);
