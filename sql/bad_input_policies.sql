@@ -140,7 +140,11 @@ SELECT cleanup_add_policy('counted', 'counted', 'b', '1 day', age_unit => 's') >
 SELECT refused($$SELECT cleanup_alter_policy('counted', age_unit => 'ms')$$) LIKE '22023 with this age_unit the newest row of bad_policies.counted would be from before 1990%';
 
 -- choices and numbers
-SELECT add($$'p', 't', 'at', '1 day', action => 'archive'$$);
+SELECT add($$'p', 't', 'at', '1 day', action => 'archive', archive_to => 'a.b.c'$$);
+SELECT add($$'p', 't', 'at', '1 day', action => 'archive', archive_to => 't'$$);
+SELECT add($$'p', 't', 'at', '1 day', action => 'archive', archive_to => ''$$);
+SELECT add($$'p', 't', 'at', '1 day', action => 'archive', archive_retain => '0'$$);
+SELECT add($$'p', 't', 'at', '1 day', action => 'archive', archive_retain => '-1 days'$$);
 SELECT add($$'p', 't', 'at', '1 day', action => 'files'$$);
 SELECT add($$'p', 't', 'at', '1 day', action => 'truncate'$$);
 SELECT add($$'p', 't', 'at', '1 day', set_values => '{}'$$);

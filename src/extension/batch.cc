@@ -147,6 +147,8 @@ void BatchRunner::check_definition()
     rule_ = reference_rule(context_.policy, context_.links);
     statements_.renew(rule_);
     family_statements_.renew();
+    if (context_.hook != nullptr)
+        context_.hook->renew();
     look_at_dependents();
 }
 

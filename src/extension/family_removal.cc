@@ -47,11 +47,27 @@ void FamilyRemoval::announce_changes(pg::Spi& spi, const Family& family)
 {
     for (const ChangedRow& change : family.changes())
         must_be_changed_[change.row.table].push_back(row_id_of(change.row));
-    if (hook_ == nullptr)
-        return;
-    for (const auto& [leaf, rows] : must_be_changed_)
-        if (statements_.links().is_ours(leaf))
-            hook_->before_changes(spi, leaf, rows);
+    if (hook_ != nullptr)
+        announce_to_hook(spi, family);
+}
+
+// A row that several constraints change is announced for each of them, once.
+void FamilyRemoval::announce_to_hook(pg::Spi& spi, const Family& family)
+{
+    std::map<std::pair<Oid, Oid>, std::pair<core::RowSet, RowIds>> changes; // by leaf and constraint
+    for (const ChangedRow& change : family.changed) {
+        const auto node = family.graph.find(change.row);
+        if (!family.goes(change.node) || (node && family.goes(*node)) || !statements_.links().is_ours(change.row.table))
+            continue;
+        auto& [seen, rows] = changes[{change.row.table, statements_.links().all()[change.link].constraint}];
+        if (seen.add(change.row))
+            rows.push_back(row_id_of(change.row));
+    }
+    for (auto& [of, seen_and_rows] : changes) {
+        RowIds& rows = seen_and_rows.second;
+        std::sort(rows.begin(), rows.end(), row_id_less);
+        hook_->before_changes(spi, of.first, of.second, rows);
+    }
 }
 
 // Rows of other owners' tables: the constraints delete them, unless a trigger there keeps them.

@@ -45,6 +45,7 @@ private:
     std::vector<DeletePart> parts_of(const Family& family) const;
     void announce_changes(pg::Spi& spi, const Family& family);
     void expect_constraints(const Family& family);
+    void announce_to_hook(pg::Spi& spi, const Family& family);
     FamilyCounts counts_of(const Family& family) const;
     void check_hook(const std::vector<FamilyStatements::Removed>& removed) const;
 

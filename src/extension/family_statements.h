@@ -37,8 +37,10 @@ public:
     // A statement that changes data, takes the rows from the common table expression `deleted`, and returns one row for
     // each; empty: none.
     virtual std::string statement(Oid leaf, std::string_view deleted) const = 0;
-    // Before the statement, in its transaction: rows that stay, and that constraints are going to change, by leaf.
-    virtual void before_changes(pg::Spi& spi, Oid leaf, const RowIds& rows) = 0;
+    // Before the statement, in its transaction: rows that stay, and that a constraint is going to change.
+    virtual void before_changes(pg::Spi& spi, Oid leaf, Oid constraint, const RowIds& rows) = 0;
+    // A definition has changed: what was composed may be out of date. In a batch's transaction.
+    virtual void renew() = 0;
 };
 
 class FamilyStatements {

@@ -4,6 +4,7 @@
 #include "extension/dry_run_detail.h"
 #include "extension/policy_run.h"
 #include "extension/preview.h"
+#include "extension/restore_run.h"
 #include "extension/task_channel.h"
 #include "pg/version.h"
 
@@ -60,9 +61,9 @@ Policy load_policy(const TaskRequest& request)
 void announce(const TaskRequest& request, const Policy& policy)
 {
     const char* work = request.kind == TaskKind::preview ? "preview" : "dry run";
-    const std::string text = request.kind == TaskKind::run_policy
-                                 ? concat("pg_cleanup run ", request.run_id, ": ", policy.name)
-                                 : concat("pg_cleanup ", work, ": ", policy.name);
+    const bool is_of_a_run = request.kind == TaskKind::run_policy || request.kind == TaskKind::restore_policy;
+    const std::string text = is_of_a_run ? concat("pg_cleanup run ", request.run_id, ": ", policy.name)
+                                         : concat("pg_cleanup ", work, ": ", policy.name);
     pg_call([&] { pgstat_report_activity(STATE_RUNNING, text.c_str()); });
 }
 
@@ -81,6 +82,9 @@ void do_task(const TaskChannel& channel)
     switch (request.kind) {
     case TaskKind::run_policy:
         run_policy(session, channel, policy);
+        break;
+    case TaskKind::restore_policy:
+        restore_policy(session, channel, policy, reply);
         break;
     case TaskKind::dry_run:
         dry_run_policy(session, request, policy, reply);

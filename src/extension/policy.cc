@@ -52,7 +52,7 @@ Policy to_policy(const std::vector<pg::Cell>& cells)
     policy.guard = *cell++;
     policy.on_reference = pg::to_text(*cell++);
     policy.archive_to = *cell++;
-    policy.archive_retain = pg::to_text(*cell++);
+    policy.archive_retain = *cell++;
     policy.batch_size = optional_number<std::int32_t>(*cell++);
     policy.refuse_above_rows = optional_number<std::int64_t>(*cell++);
     if (const pg::Cell& fraction = *cell++; fraction)

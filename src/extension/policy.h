@@ -23,7 +23,7 @@ struct Policy {
     std::optional<std::string> guard;
     std::string on_reference = "follow";
     std::optional<std::string> archive_to;
-    std::string archive_retain = "7 days"; // interval text
+    std::optional<std::string> archive_retain = "7 days"; // interval text; nothing: archived rows stay for ever
     std::optional<std::int32_t> batch_size;
     std::optional<std::int64_t> refuse_above_rows;
     std::optional<double> refuse_above_fraction;

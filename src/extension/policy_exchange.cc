@@ -24,7 +24,8 @@ using pg::concat;
 std::string export_query()
 {
     return concat("SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(p) - "
-                  "'{policy_id,created_by,created_at,changed_at}'::text[]) || ",
+                  "'{policy_id,created_by,created_at,changed_at}'::text[]) || "
+                  "CASE WHEN p.archive_retain IS NULL THEN '{\"archive_retain\": null}' ELSE '{}' END::jsonb || ",
                   exported_relations_expression,
                   " ORDER BY p.policy COLLATE \"C\"), '[]')::text FROM @extschema@.cleanup_policies p "
                   "WHERE p.policy_id = ANY ($1::bigint[])");
@@ -96,10 +97,11 @@ pg::Rows read_members(pg::Spi& spi, const pg::Extension& extension, const std::s
         concat(
             "SELECT policy, target, age_column, retain::text, condition, coalesce(action, 'delete'), "
             "set_values::text, age_unit, guard, coalesce(on_reference, 'follow'), archive_to, "
-            "coalesce(archive_retain, '7 days')::text, batch_size, refuse_above_rows, refuse_above_fraction, "
+            "CASE WHEN e ? 'archive_retain' THEN archive_retain ELSE '7 days' END::text, batch_size, "
+            "refuse_above_rows, refuse_above_fraction, "
             "time_zone, coalesce(priority, 100), coalesce(enabled, true), description, "
             "keep_last, keep_per::text, coalesce(partitions, 'drop'), coalesce(split_families, false), relations::text "
-            "FROM jsonb_to_recordset($1::jsonb) x (",
+            "FROM jsonb_array_elements($1::jsonb) e CROSS JOIN LATERAL jsonb_to_record(e) x (",
             members, ")"),
         pg::Parameters().text(policies));
 }
@@ -133,7 +135,7 @@ Policy to_policy(const std::vector<pg::Cell>& cells, const std::string& time_zon
     policy.guard = *cell++;
     policy.on_reference = pg::to_text(*cell++);
     policy.archive_to = *cell++;
-    policy.archive_retain = pg::to_text(*cell++);
+    policy.archive_retain = *cell++;
     policy.batch_size = optional_number<std::int32_t>(*cell++);
     policy.refuse_above_rows = optional_number<std::int64_t>(*cell++);
     if (const pg::Cell& fraction = *cell++; fraction)

@@ -139,6 +139,8 @@ std::int64_t add_policy(FunctionCallInfo fcinfo)
         pg::raise({.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED, .message = "the policy's target must not be NULL"});
     policy.time_zone = pg::current_setting("TimeZone");
     take_arguments(fcinfo, policy);
+    if (PG_ARGISNULL(argument_archive_retain))
+        policy.archive_retain.reset();
     set_target(policy, PG_GETARG_OID(argument_target));
     check_whole_declaration(policy);
     check_target_ownership(policy.target, pg::current_identity().user);
@@ -170,6 +172,7 @@ constexpr auto clearable = std::to_array<Clearable>({
     {"age_unit", argument_age_unit, [](Policy& policy) { policy.age_unit.reset(); }},
     {"guard", argument_guard, [](Policy& policy) { policy.guard.reset(); }},
     {"archive_to", argument_archive_to, [](Policy& policy) { policy.archive_to.reset(); }},
+    {"archive_retain", argument_archive_retain, [](Policy& policy) { policy.archive_retain.reset(); }},
     {"batch_size", argument_batch_size, [](Policy& policy) { policy.batch_size.reset(); }},
     {"refuse_above_rows", argument_refuse_above_rows, [](Policy& policy) { policy.refuse_above_rows.reset(); }},
     {"refuse_above_fraction", argument_refuse_above_fraction,

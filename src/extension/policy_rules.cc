@@ -1,6 +1,7 @@
 #include "extension/policy_rules.h"
 
 #include "extension/age.h"
+#include "extension/archives.h"
 #include "extension/eligibility.h"
 #include "extension/expression.h"
 #include "extension/keep_newest.h"
@@ -55,20 +56,18 @@ void check_choice(const char* what, const std::string& value, std::span<const ch
 
 void check_choices(const Policy& policy)
 {
-    static constexpr std::array actions{"delete", "update"};
-    static constexpr std::array later_actions{"archive", "files"};
+    static constexpr std::array actions{"delete", "update", "archive"};
+    static constexpr std::array later_actions{"files"};
     static constexpr std::array references{"follow", "skip", "error"};
     check_choice("action", policy.action, actions, later_actions);
     check_choice("on_reference", policy.on_reference, references, {});
     if (policy.split_families && updates_rows(policy))
         refuse("split_families means nothing with action 'update'", "Only what is deleted takes other rows along.");
-    if (policy.archive_to && !updates_rows(policy))
-        refuse("archive_to is not supported yet", "It will come with the action 'archive'.",
-               ERRCODE_FEATURE_NOT_SUPPORTED);
 }
 
 void check_action_declaration(const Policy& policy)
 {
+    check_archive_options(policy);
     if (!updates_rows(policy)) {
         if (policy.set_values)
             refuse(concat("set_values means nothing with action '", policy.action, "'"),
@@ -79,8 +78,6 @@ void check_action_declaration(const Policy& policy)
     if (!policy.set_values)
         refuse("a policy with action 'update' needs set_values",
                R"(Say what becomes of a row: set_values => '{"status": "''closed''"}'.)");
-    if (policy.archive_to)
-        refuse("archive_to means nothing with action 'update'", "Nothing is removed, so nothing is archived.");
     parse_set_values(*policy.set_values);
 }
 
@@ -247,6 +244,8 @@ std::string check_and_bind(Policy& policy, const TextOrigins& origins)
             policy.set_values = canonical_set_values(policy, origins.set_values);
     }
     check_relations(policy);
+    if (policy.action == "archive" && origins.look_at_rows)
+        Archives(policy, 0, target_owner(policy.target)).check();
     return fingerprint(policy);
 }
 

@@ -1,5 +1,7 @@
 #include "extension/policy_run.h"
 
+#include "extension/archive_retention.h"
+#include "extension/archives.h"
 #include "extension/expression.h"
 #include "extension/leaf_run.h"
 #include "extension/partition_removal.h"
@@ -41,7 +43,8 @@ public:
     {
     }
 
-    void execute();
+    // Returns the status that was recorded.
+    std::string execute();
 
 private:
     static pg::Extension pg_extension();
@@ -256,9 +259,14 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
     std::vector<LeafPlan> leaves;
     std::optional<RowUpdate> update;
     std::optional<FamilyLinks> links;
+    std::optional<Archives> archives;
     const auto eligibility = in_transaction([&] {
         check_guard();
         verify_meaning(policy_, policy_.target);
+        if (policy_.action == "archive") {
+            archives.emplace(policy_, request_.run_id, session_.owner);
+            archives->prepare();
+        }
         auto made = std::make_unique<Eligibility>(policy_, plan.window);
         const std::vector<Oid> tables = leaf_tables(policy_.target);
         check_breaker(*made, tables);
@@ -277,9 +285,19 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
     if (request_.max_microseconds.is_set)
         limits.stop_at = pg::elapsed_clock() + microseconds(request_.max_microseconds.value);
     limits.failing_rows_left = static_cast<std::int32_t>(max_failing_rows());
-    const RunContext context{request_,         channel_.state(), session_, policy_,
-                             plan.fingerprint, watch_,           record_,  lock_timeout_,
-                             plan.row_width,   *links,           notes_,   update ? &*update : nullptr};
+    const RunContext context{request_,
+                             channel_.state(),
+                             session_,
+                             policy_,
+                             plan.fingerprint,
+                             watch_,
+                             record_,
+                             lock_timeout_,
+                             plan.row_width,
+                             *links,
+                             notes_,
+                             update ? &*update : nullptr,
+                             archives ? &*archives : nullptr};
     remove_partitions(context, *eligibility, partitions.units, limits);
     for (const LeafPlan& leaf : leaves) {
         try {
@@ -297,7 +315,7 @@ void PolicyRun::begin_record()
     record_.committed();
 }
 
-void PolicyRun::execute()
+std::string PolicyRun::execute()
 {
     Outcome outcome;
     begin_record();
@@ -324,6 +342,7 @@ void PolicyRun::execute()
     if (const std::string text = notes(); !text.empty())
         outcome.message += concat(outcome.message.empty() ? "" : "; ", text);
     finish_record(outcome);
+    return outcome.status;
 }
 
 void PolicyRun::finish_record(const Outcome& outcome)
@@ -342,7 +361,9 @@ void PolicyRun::finish_record(const Outcome& outcome)
 
 void run_policy(const OwnerSession& session, const TaskChannel& channel, const Policy& policy)
 {
-    PolicyRun(session, channel, policy).execute();
+    const std::string status = PolicyRun(session, channel, policy).execute();
+    if (status == "succeeded" || status == "partial")
+        remove_expired_archived_rows(session, channel, policy);
 }
 
 } // namespace pgcleanup

@@ -79,7 +79,7 @@ Policy to_policy(const Row& row)
     policy.guard = row.text("guard");
     policy.on_reference = row.required("on_reference");
     policy.archive_to = row.text("archive_to");
-    policy.archive_retain = row.required("archive_retain");
+    policy.archive_retain = row.text("archive_retain");
     policy.batch_size = optional_integer<std::int32_t>(row, "batch_size");
     policy.refuse_above_rows = optional_integer<std::int64_t>(row, "refuse_above_rows");
     if (const std::optional<std::string> fraction = row.text("refuse_above_fraction"); fraction)

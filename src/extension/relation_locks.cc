@@ -1,5 +1,6 @@
 #include "extension/relation_locks.h"
 
+#include "extension/archive_registry.h"
 #include "extension/leaf_statements.h"
 #include "extension/relation.h"
 #include "extension/set_values.h"
@@ -51,13 +52,19 @@ void add_table(Oid table, bool rows_go, std::vector<Oid>& relations)
 
 } // namespace
 
-std::vector<Oid> touched_relations(const Policy& policy)
+std::vector<Oid> touched_relations(pg::Spi& spi, const pg::Extension& extension, const Policy& policy)
 {
     std::vector<Oid> relations;
     add_table(policy.target, !updates_rows(policy), relations);
     for (const DeclaredRelation& relation : relations_of(policy)) {
         if (OidIsValid(relation.related)) // otherwise the run will say so
             add_table(relation.related, true, relations);
+    }
+    for (const ArchiveEntry& entry : archives_of_policy(spi, extension, policy.id)) {
+        if (OidIsValid(entry.archive))
+            add_table(entry.archive, false, relations);
+        if (OidIsValid(entry.source))
+            add_table(entry.source, true, relations);
     }
     std::sort(relations.begin(), relations.end());
     relations.erase(std::unique(relations.begin(), relations.end()), relations.end());

@@ -25,7 +25,7 @@ private:
     std::vector<Oid> taken_;
 };
 
-// The relations that a run of a policy touches. Inside a transaction.
-std::vector<Oid> touched_relations(const Policy& policy);
+// The relations that a run or a restore of a policy touches, its archives included. Inside a transaction.
+std::vector<Oid> touched_relations(pg::Spi& spi, const pg::Extension& extension, const Policy& policy);
 
 } // namespace pgcleanup

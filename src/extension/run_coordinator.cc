@@ -42,20 +42,27 @@ WHERE l.locktype = 'object' AND l.granted AND l.classid = $1 AND l.objid = $2 AN
 
 constexpr const char* refusal_sql = R"(
 INSERT INTO @extschema@.cleanup_run_targets (run_id, policy_id, policy, table_name, kind, action, status, message, finished_at)
-VALUES ($1, $7, $2, $3, 'target', $4, $5, $6, clock_timestamp()))";
+VALUES ($1, $7, $2, $3, $8, $4, $5, $6, clock_timestamp()))";
 
 constexpr const char* close_sql = R"(
 UPDATE @extschema@.cleanup_run_targets
 SET status = $3, message = coalesce(message, $4), finished_at = clock_timestamp()
 WHERE run_id = $1 AND policy = $2 AND status = 'running')";
 
+constexpr const char* archiving_policies_sql = R"(
+SELECT DISTINCT policy_id FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND kind = 'target' AND action = 'archive')";
+
 constexpr const char* has_target_sql = R"(
-SELECT FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND policy = $2 AND kind = 'target')";
+SELECT FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND policy = $2 AND kind IN ('target', 'restore'))";
 
 constexpr const char* result_sql = R"(
 SELECT run_id, policy, NULL, action, status, rows, dependent_rows, files_queued, row_bytes, batches, skipped_rows,
        finished_at - started_at, message
 FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND policy = $2 AND kind = 'target')";
+
+constexpr const char* restore_result_sql = R"(
+SELECT min(status), sum(rows), sum(changed_rows), sum(skipped_rows), min(message)
+FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND policy = $2 AND kind = 'restore' HAVING count(*) > 0)";
 
 // All statuses equal: that one. A run in which something failed, was cancelled or interrupted is not `succeeded`.
 constexpr const char* finish_run_sql = R"(
@@ -66,7 +73,7 @@ SET finished_at = clock_timestamp(), worker_pid = NULL, message = $3, status = c
               WHEN bool_or(t.status = 'interrupted') THEN 'interrupted'
               WHEN bool_or(t.status = 'cancelled') THEN 'cancelled'
               ELSE 'partial' END
-  FROM @extschema@.cleanup_run_targets AS t WHERE t.run_id = r.run_id AND t.kind = 'target'))
+  FROM @extschema@.cleanup_run_targets AS t WHERE t.run_id = r.run_id AND t.kind <> 'dependent'))
 WHERE r.run_id = $1 AND r.status = 'running')";
 
 // InvalidOid when the table is not there.
@@ -127,6 +134,10 @@ std::string request_json(const TaskRequest& request)
     pg::JsonObject json;
     if (request.policy_id != 0)
         json.number("policy_id", request.policy_id);
+    if (request.restored_run != 0)
+        json.number("restored_run", request.restored_run);
+    if (request.has_condition)
+        json.text("condition", std::string_view(request.condition));
     if (request.has_retain)
         json.text("retain", std::string_view(request.retain));
     if (request.max_rows.is_set)
@@ -260,8 +271,30 @@ bool RunCoordinator::wait_for_caller()
     });
 }
 
+// What references goes first when it is deleted, and last when it comes back.
+std::vector<Policy> RunCoordinator::policies_to_restore()
+{
+    return in_bookkeeping(extension_, [this](Spi& spi) {
+        std::vector<std::int64_t> archived;
+        for (const auto& row : spi.run(pg::in_extension_schema(archiving_policies_sql, extension_),
+                                       Parameters().int8(request_.restored_run)))
+            archived.push_back(pg::to_int64(row[0]));
+        const Rights rights(spi, extension_, request_.requested_by);
+        std::vector<Policy> chosen = all_policies(spi, extension_);
+        std::erase_if(chosen, [&](const Policy& policy) {
+            const bool is_wanted = request_.policy_id == 0 ? std::ranges::find(archived, policy.id) != archived.end()
+                                                           : policy.id == request_.policy_id;
+            return !is_wanted || !rights.may(Right::administer, policy);
+        });
+        std::ranges::reverse(chosen);
+        return chosen;
+    });
+}
+
 std::vector<Policy> RunCoordinator::policies_to_run()
 {
+    if (is_restore())
+        return policies_to_restore();
     return in_bookkeeping(extension_, [this](Spi& spi) {
         const Rights rights(spi, extension_, request_.requested_by);
         const Right right = request_.force ? Right::administer : Right::run;
@@ -284,7 +317,7 @@ void RunCoordinator::run_one(const Policy& policy)
     }
     RelationLocks locks(anchor_);
     const std::optional<std::int64_t> busy = in_bookkeeping(extension_, [&](Spi& spi) -> std::optional<std::int64_t> {
-        const std::optional<Oid> held = locks.take(touched_relations(policy));
+        const std::optional<Oid> held = locks.take(touched_relations(spi, extension_, policy));
         if (!held)
             return std::nullopt;
         const pg::Rows rows =
@@ -315,7 +348,7 @@ void RunCoordinator::run_in_worker(const Policy& policy)
 Worker RunCoordinator::start_worker(const Policy& policy)
 {
     TaskRequest task = request_;
-    task.kind = TaskKind::run_policy;
+    task.kind = is_restore() ? TaskKind::restore_policy : TaskKind::run_policy;
     task.run_id = run_id_;
     task.policy_id = policy.id;
     {
@@ -346,6 +379,10 @@ void RunCoordinator::wait_for_worker(Worker& worker, const Policy& /*policy*/)
         while (const std::optional<Message> message = worker.channel().receive(closed)) {
             if (message->kind == MessageKind::error)
                 worker_error_ = error_of_cells(message->cells);
+            if (message->kind == MessageKind::row) {
+                channel_.send(MessageKind::row, message->cells);
+                has_answered_ = true;
+            }
             // Its last word: everything is committed, and its exit is not worth waiting for.
             done = done || message->kind == MessageKind::done;
         }
@@ -420,12 +457,13 @@ void RunCoordinator::record_refusal(const Policy& policy, const std::string& sta
                                                                       .int8(run_id_)
                                                                       .text(policy.name)
                                                                       .text(policy.target_name)
-                                                                      .text(policy.action)
+                                                                      .text(is_restore() ? "restore" : policy.action)
                                                                       .text(status)
                                                                       .text(message)
-                                                                      .int8(policy.id));
+                                                                      .int8(policy.id)
+                                                                      .text(is_restore() ? "restore" : "target"));
         write_audit(spi, extension_,
-                    {.event = "run",
+                    {.event = is_restore() ? "restore" : "run",
                      .policy = policy.name,
                      .policy_id = policy.id,
                      .run_id = run_id_,
@@ -444,7 +482,7 @@ void RunCoordinator::close_unfinished(const Policy& policy, const std::string& m
                                         Parameters().int8(run_id_).text(policy.name).text(status).text(message));
         if (closed.processed() > 0)
             write_audit(spi, extension_,
-                        {.event = "run",
+                        {.event = is_restore() ? "restore" : "run",
                          .policy = policy.name,
                          .policy_id = policy.id,
                          .run_id = run_id_,
@@ -463,6 +501,10 @@ void RunCoordinator::send_result(const Policy& policy)
 {
     if (!request_.wait)
         return;
+    if (is_restore()) {
+        send_restore_result(policy);
+        return;
+    }
     const pg::Rows rows = in_bookkeeping(extension_, [&](Spi& spi) {
         return spi.run(pg::in_extension_schema(result_sql, extension_), Parameters().int8(run_id_).text(policy.name));
     });
@@ -470,6 +512,20 @@ void RunCoordinator::send_result(const Policy& policy)
         row.at(2) = std::to_string(policy.target);
         channel_.send(MessageKind::row, row);
     }
+}
+
+// The worker says itself what it did, unless it did not come to that.
+void RunCoordinator::send_restore_result(const Policy& policy)
+{
+    if (std::exchange(has_answered_, false))
+        return;
+    const pg::Rows rows = in_bookkeeping(extension_, [&](Spi& spi) {
+        return spi.run(pg::in_extension_schema(restore_result_sql, extension_),
+                       Parameters().int8(run_id_).text(policy.name));
+    });
+    for (const std::vector<pg::Cell>& row : rows)
+        channel_.send(MessageKind::row, {std::to_string(run_id_), policy.name, std::to_string(policy.target), row[0],
+                                         row[1], row[2], row[3], std::nullopt, row[4]});
 }
 
 void RunCoordinator::finish(const std::optional<std::string>& message)

@@ -29,7 +29,10 @@ private:
     bool begin_scheduled();
     bool take_schedule(pg::Spi& spi);
     void end_scheduled(pg::Spi& spi) const;
+    // Whether the run puts back what another one archived.
+    bool is_restore() const noexcept { return request_.restored_run != 0; }
     std::vector<Policy> policies_to_run();
+    std::vector<Policy> policies_to_restore();
     void run_one(const Policy& policy);
     void run_in_worker(const Policy& policy);
     Worker start_worker(const Policy& policy);
@@ -40,6 +43,7 @@ private:
     void record_refusal(const Policy& policy, const std::string& status, const std::string& message);
     void close_unfinished(const Policy& policy, const std::string& message);
     void send_result(const Policy& policy);
+    void send_restore_result(const Policy& policy);
     void finish(const std::optional<std::string>& message);
     void prune() const;
 
@@ -52,6 +56,7 @@ private:
     Ending ending_ = Ending::none;
     std::string cancelled_by_ = "cancelled by request";
     bool ending_passed_on_ = false;
+    bool has_answered_ = false; // the worker of a restore has sent what it did
     bool terminated_ = false;
     std::chrono::microseconds terminate_at_{};
     std::optional<pg::PgError> worker_error_;

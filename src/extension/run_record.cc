@@ -15,29 +15,29 @@ namespace {
 constexpr const char* insert_target_sql = R"(
 INSERT INTO @extschema@.cleanup_run_targets
   (run_id, policy, table_name, kind, action, status, policy_id)
-VALUES ($1, $2, $3, 'target', $4, 'running', $5)
+VALUES ($1, $2, $3, '@kind@', $4, 'running', $5)
 RETURNING ctid)";
 
 constexpr const char* set_cutoff_sql = R"(
-UPDATE @extschema@.cleanup_run_targets SET cutoff = $4 WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target'
+UPDATE @extschema@.cleanup_run_targets SET cutoff = $4 WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = '@kind@'
 RETURNING ctid)";
 
 constexpr const char* set_plan_sql = R"(
 UPDATE @extschema@.cleanup_run_targets
 SET strategy = $4, total_units = $5, unit = $6, done_units = 0, updated_at = clock_timestamp()
-WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target' RETURNING ctid)";
+WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = '@kind@' RETURNING ctid)";
 
 constexpr const char* add_batch_sql = R"(
 UPDATE @extschema@.cleanup_run_targets
 SET rows = rows + $4, dependent_rows = dependent_rows + $5, batches = batches + 1, redone_batches = redone_batches + $6,
     done_units = done_units + $7, row_bytes = row_bytes + round($4 * $8), updated_at = clock_timestamp(), waiting_for = NULL
-WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target' RETURNING ctid)";
+WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = '@kind@' RETURNING ctid)";
 
 constexpr const char* add_partitions_sql = R"(
 UPDATE @extschema@.cleanup_run_targets
 SET rows = rows + $4, row_bytes = row_bytes + $5, done_units = done_units + $6, batches = batches + 1,
     updated_at = clock_timestamp(), waiting_for = NULL
-WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target' RETURNING ctid)";
+WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = '@kind@' RETURNING ctid)";
 
 constexpr const char* audit_partitions_sql = R"(
 INSERT INTO @extschema@.cleanup_audit (actor, event, policy, policy_id, run_id, target, rows, details, wal_lsn)
@@ -46,11 +46,11 @@ FROM jsonb_array_elements($7::jsonb) AS p)";
 
 constexpr const char* set_waiting_sql = R"(
 UPDATE @extschema@.cleanup_run_targets SET waiting_for = $4, updated_at = clock_timestamp()
-WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target' RETURNING ctid)";
+WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = '@kind@' RETURNING ctid)";
 
 // For when the row is not where it was: VACUUM FULL moves it.
 constexpr const char* find_row_sql = R"(
-SELECT ctid FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND policy = $2 AND kind = 'target')";
+SELECT ctid FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND policy = $2 AND kind = '@kind@' AND table_name = $3)";
 
 constexpr const char* add_dependent_sql = R"(
 INSERT INTO @extschema@.cleanup_run_targets AS t
@@ -71,7 +71,7 @@ constexpr const char* finish_sql = R"(
 UPDATE @extschema@.cleanup_run_targets
 SET status = $4, message = $5, skipped_rows = skipped_rows + $6, finished_at = clock_timestamp(),
     updated_at = clock_timestamp(), waiting_for = NULL
-WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = 'target' RETURNING ctid, rows, dependent_rows, row_bytes, batches, cutoff)";
+WHERE ctid = $1 AND run_id = $2 AND policy = $3 AND kind = '@kind@' RETURNING ctid, rows, dependent_rows, row_bytes, batches, cutoff)";
 
 constexpr const char* finish_dependents_sql = R"(
 UPDATE @extschema@.cleanup_run_targets SET status = $3, finished_at = clock_timestamp()
@@ -108,17 +108,28 @@ std::string skipped_json(std::span<const SkippedRows> skipped)
     return json.append("]");
 }
 
-RunRecord::RunRecord(pg::Extension extension, std::int64_t run_id, Oid requested_by, Policy policy)
-    : extension_(std::move(extension)), run_id_(run_id), requested_by_(requested_by), policy_(std::move(policy))
+RunRecord::RunRecord(pg::Extension extension, std::int64_t run_id, Oid requested_by, Policy policy, RecordKind kind)
+    : extension_(std::move(extension)), run_id_(run_id), requested_by_(requested_by), policy_(std::move(policy)),
+      kind_(kind)
 {
     ItemPointerSetInvalid(&row_);
     ItemPointerSetInvalid(&pending_);
 }
 
+std::string RunRecord::of_our_kind(std::string_view sql) const
+{
+    constexpr std::string_view token = "@kind@";
+    std::string text(sql);
+    const std::size_t at = text.find(token);
+    if (at != std::string::npos)
+        text.replace(at, token.size(), kind_ == RecordKind::archive ? "archive" : "target");
+    return pg::in_extension_schema(text, extension_);
+}
+
 const pg::Plan& RunRecord::plan(std::optional<pg::Plan>& slot, std::string_view sql, const Parameters& parameters)
 {
     if (!slot)
-        slot.emplace(pg::in_extension_schema(sql, extension_), parameters.types());
+        slot.emplace(of_our_kind(sql), parameters.types());
     return *slot;
 }
 
@@ -127,7 +138,7 @@ void RunRecord::begin()
     const AsExtensionOwner owner(extension_);
     Spi spi;
     const pg::Rows rows = spi.run(
-        pg::in_extension_schema(insert_target_sql, extension_),
+        of_our_kind(insert_target_sql),
         Parameters().int8(run_id_).text(policy_.name).text(policy_.target_name).text(policy_.action).int8(policy_.id));
     pending_ = row_id_of(rows[0][0]);
 }
@@ -142,7 +153,7 @@ pg::Rows RunRecord::change_row(std::optional<pg::Plan>& slot, const char* sql, c
     pg::Rows rows = spi.run(change, parameters);
     if (rows.empty()) {
         const pg::Rows found =
-            spi.run(pg::in_extension_schema(find_row_sql, extension_), Parameters().int8(run_id_).text(policy_.name));
+            spi.run(of_our_kind(find_row_sql), Parameters().int8(run_id_).text(policy_.name).text(policy_.target_name));
         if (!found.empty()) {
             row = row_id_of(found[0][0]);
             rows = spi.run(change, parameters);
@@ -271,7 +282,7 @@ void RunRecord::finish(const std::string& status, const std::string& message, st
         .text("cutoff", rows[0][5])
         .json("skipped", skipped_json(skipped));
     write_audit(spi, extension_,
-                {.event = "run",
+                {.event = kind_ == RecordKind::archive ? "archive_retention" : "run",
                  .policy = policy_.name,
                  .policy_id = policy_.id,
                  .run_id = run_id_,

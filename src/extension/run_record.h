@@ -44,9 +44,13 @@ struct SkippedRows {
     std::vector<std::string> samples;
 };
 
+// Whose rows a record is about: the policy's target, or one of its archives.
+enum class RecordKind { target, archive };
+
 class RunRecord {
 public:
-    RunRecord(pg::Extension extension, std::int64_t run_id, Oid requested_by, Policy policy);
+    RunRecord(pg::Extension extension, std::int64_t run_id, Oid requested_by, Policy policy,
+              RecordKind kind = RecordKind::target);
 
     // In the current transaction, each.
     void begin();
@@ -68,6 +72,7 @@ public:
     std::int64_t rows_so_far() const noexcept { return rows_; }
 
 private:
+    std::string of_our_kind(std::string_view sql) const;
     const pg::Plan& plan(std::optional<pg::Plan>& slot, std::string_view sql, const pg::Parameters& parameters);
     // Our row's values after `sql`, which takes its row id, run and policy as $1 to $3, and `values` from $4 on.
     pg::Rows change_row(std::optional<pg::Plan>& slot, const char* sql, const pg::Parameters& values);
@@ -77,6 +82,7 @@ private:
     std::int64_t run_id_;
     Oid requested_by_;
     Policy policy_;
+    RecordKind kind_;
     // Our row's id: found by it, the row costs the same however many dead versions an old snapshot keeps.
     ItemPointerData row_{};
     ItemPointerData pending_{};

@@ -6,7 +6,7 @@
 
 namespace pgcleanup {
 
-enum class TaskKind : std::int32_t { run, run_policy, dry_run, preview, cron_job, dry_run_detail };
+enum class TaskKind : std::int32_t { run, run_policy, restore_policy, dry_run, preview, cron_job, dry_run_detail };
 
 // What asked for a run; what is not manual stops with the window of its schedule, and with pg_cleanup.enabled.
 enum class RunTrigger : std::int32_t { manual, schedule, cron };
@@ -55,6 +55,9 @@ struct TaskRequest {
     Maybe<TimestampTz> window_closes; // on the clock of schedules
     Maybe<std::int64_t> max_rows;
     Maybe<std::int64_t> max_microseconds;
+    std::int64_t restored_run = 0; // of a restore: the run whose rows come back
+    bool has_condition = false;
+    char condition[8000] = {}; // canonical, over the alias target: of a restore
     bool force = false;
     bool wait = true;
     TransactionId caller_xid = InvalidTransactionId; // wait => false: the run starts when this commits
@@ -69,6 +72,8 @@ struct TaskRequest {
     }
     // Raises invalid_parameter_value for a text that is too long to be an interval.
     void set_retain(const std::optional<std::string>& text);
+    // Raises program_limit_exceeded for a text that is too long.
+    void set_condition(const std::optional<std::string>& text);
 };
 static_assert(std::is_trivially_copyable_v<TaskRequest>);
 

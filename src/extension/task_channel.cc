@@ -80,6 +80,18 @@ void TaskRequest::set_retain(const std::optional<std::string>& text)
     std::memcpy(retain, text->c_str(), text->size() + 1);
 }
 
+void TaskRequest::set_condition(const std::optional<std::string>& text)
+{
+    has_condition = text.has_value();
+    if (!text)
+        return;
+    if (text->size() >= sizeof condition)
+        pg::raise({.sqlstate = ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                   .message = "the condition is too long",
+                   .detail = pg::concat("It has ", text->size(), " bytes, of at most ", sizeof condition - 1, ".")});
+    std::memcpy(condition, text->c_str(), text->size() + 1);
+}
+
 std::vector<pg::Cell> error_cells(const pg::PgError& error)
 {
     const pg::ErrorFields& fields = error.fields();

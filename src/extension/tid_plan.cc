@@ -22,6 +22,19 @@ bool reaches_target_by_row_id(const ::Plan* node)
     return IsA(node, TidScan) || IsA(node, TidRangeScan) || IsA(node, Result);
 }
 
+// What is deleted in a WITH has a plan of its own for each table.
+bool is_by_row_id(const PlannedStmt* statement)
+{
+    const ListCell* cell = nullptr;
+    foreach (cell, statement->subplans) {
+        const auto* part = static_cast<const ::Plan*>(lfirst(cell));
+        if (part != nullptr && IsA(part, ModifyTable) &&
+            reinterpret_cast<const ModifyTable*>(part)->operation == CMD_DELETE && !reaches_target_by_row_id(part))
+            return false;
+    }
+    return reaches_target_by_row_id(statement->planTree);
+}
+
 // What is looked at in a plan.
 struct PlanFacts {
     bool by_row_id;
@@ -39,7 +52,7 @@ PlanFacts pg_look_at(SPIPlanPtr plan)
     CachedPlan* cached = SPI_plan_get_cached_plan(plan);
     if (cached == nullptr)
         return {false, -1};
-    const bool found = reaches_target_by_row_id(linitial_node(PlannedStmt, cached->stmt_list)->planTree);
+    const bool found = is_by_row_id(linitial_node(PlannedStmt, cached->stmt_list));
     ReleaseCachedPlan(cached, CurrentResourceOwner);
     return {found, source_of(plan)->generation};
 }

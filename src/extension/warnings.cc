@@ -25,6 +25,7 @@ std::vector<std::string> warnings_of(pg::Spi& spi, const DryRunFacts& facts)
     warn_of_triggers(spi, facts, list);
     warn_of_foreign_triggers(spi, facts, list);
     warn_of_other_owners(facts, list);
+    warn_of_unarchivable(facts, list);
     return list;
 }
 

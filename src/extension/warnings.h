@@ -39,6 +39,7 @@ void warn_of_publications(const DryRunFacts& facts, Warnings& list);
 void warn_of_triggers(pg::Spi& spi, const DryRunFacts& facts, Warnings& list);
 void warn_of_foreign_triggers(pg::Spi& spi, const DryRunFacts& facts, Warnings& list);
 void warn_of_other_owners(const DryRunFacts& facts, Warnings& list);
+void warn_of_unarchivable(const DryRunFacts& facts, Warnings& list);
 
 // "a, b, c and 4 more".
 std::string listed(std::span<const std::string> items, std::size_t most = 5);

@@ -1,4 +1,5 @@
 // Warnings about the target and the tables behind it: indexes, persistence, publications, owners.
+#include "extension/archives.h"
 #include "extension/index_facts.h"
 #include "extension/set_values.h"
 #include "extension/settings.h"
@@ -162,6 +163,17 @@ void warn_of_publications(const DryRunFacts& facts, Warnings& list)
             add(key->referencing, key->cascades() ? CMD_DELETE : CMD_UPDATE);
     for (const auto& [table, command] : changes)
         warn_of_publication(table, command, list);
+}
+
+void warn_of_unarchivable(const DryRunFacts& facts, Warnings& list)
+{
+    if (facts.policy.action != "archive")
+        return;
+    const std::string unarchivable = unarchivable_dependents(facts.policy, facts.owner);
+    if (!unarchivable.empty())
+        list.push_back(concat("A run would fail: rows of ", facts.policy.target_name,
+                              " cannot be archived, since with them go or change rows of tables of other owners: ",
+                              unarchivable, ". Let one role own all of them, or use the action 'delete'."));
 }
 
 void warn_of_other_owners(const DryRunFacts& facts, Warnings& list)

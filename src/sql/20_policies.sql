@@ -12,7 +12,7 @@ CREATE TABLE cleanup_policies (
   guard text,
   on_reference text NOT NULL DEFAULT 'follow',
   archive_to text,
-  archive_retain interval NOT NULL DEFAULT '7 days',
+  archive_retain interval DEFAULT '7 days', -- NULL: archived rows stay for ever
   batch_size int,
   refuse_above_rows bigint,
   refuse_above_fraction float8,

@@ -20,7 +20,7 @@ CREATE TABLE cleanup_run_targets (
   policy_id bigint NOT NULL,
   policy text NOT NULL,
   table_name text NOT NULL,
-  kind text NOT NULL CHECK (kind IN ('target', 'dependent')),
+  kind text NOT NULL CHECK (kind IN ('target', 'dependent', 'archive', 'restore')),
   action text NOT NULL,
   strategy text,
   status text NOT NULL CHECK (status IN ('running', 'succeeded', 'partial', 'skipped', 'failed', 'cancelled', 'interrupted')),

@@ -10,6 +10,10 @@ ALTER TABLE cleanup_bindings ENABLE ROW LEVEL SECURITY;
 CREATE POLICY cleanup_visible ON cleanup_bindings FOR SELECT
   USING ((SELECT cleanup_sees_every_policy()) OR policy_id = ANY ((SELECT cleanup_visible_policies())::bigint[]));
 
+ALTER TABLE cleanup_archives ENABLE ROW LEVEL SECURITY;
+CREATE POLICY cleanup_visible ON cleanup_archives FOR SELECT
+  USING ((SELECT cleanup_sees_every_policy()) OR policy_id = ANY ((SELECT cleanup_visible_policies())::bigint[]));
+
 ALTER TABLE cleanup_totals ENABLE ROW LEVEL SECURITY;
 CREATE POLICY cleanup_visible ON cleanup_totals FOR SELECT
   USING ((SELECT cleanup_sees_every_policy()) OR policy_id = ANY ((SELECT cleanup_visible_policies())::bigint[]));

@@ -13,3 +13,5 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.cleanup_schedules', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('@extschema@.cleanup_schedules', 'schedule_id'), '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.cleanup_relations', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('@extschema@.cleanup_relations', 'relation_id'), '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.cleanup_archives', '');
+SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('@extschema@.cleanup_archives', 'archive_id'), '');

@@ -48,6 +48,11 @@ FUNCTIONS = {
         "cleanup_run, force": of_policy("SELECT FROM cleanup_run('{policy}', force => true)"),
     },
     "cleanup_cancel": of_policy("SELECT cleanup_cancel({run})"),
+    "cleanup_restore": {  # the runs here archived nothing, which is all that is in the way of those who may
+        "cleanup_restore": of_policy("SELECT FROM cleanup_restore({run}, '{policy}')", finds=False, permitted={"55000"}),
+        "cleanup_restore, condition": of_policy("SELECT FROM cleanup_restore({run}, '{policy}', 'true')", finds=False,
+                                                permitted={"55000"}),
+    },
     "cleanup_pause": once("SELECT cleanup_pause('trying')"),
     "cleanup_resume": once("SELECT cleanup_resume('trying')", permitted={"55000"}),  # it is not paused
     "cleanup_add_policy": of_policy("SELECT cleanup_add_policy('new', '{table}', 'at', '30 days')"),
@@ -85,6 +90,7 @@ FUNCTIONS = {
 TABLES = {
     "cleanup_policies": of_policy("SELECT FROM cleanup_policies WHERE policy = '{policy}' AND target::regclass = '{table}'::regclass"),
     "cleanup_relations": of_policy("SELECT FROM cleanup_relations WHERE policy_id = {id}"),
+    "cleanup_archives": of_policy("SELECT FROM cleanup_archives WHERE policy_id = {id}"),
     "cleanup_bindings": of_policy("SELECT FROM cleanup_bindings WHERE policy_id = {id}"),
     "cleanup_runs": of_policy("SELECT FROM cleanup_runs WHERE run_id = {run}"),
     "cleanup_run_targets": of_policy("SELECT FROM cleanup_run_targets WHERE run_id = {run}"),
@@ -151,6 +157,8 @@ class World:
                                   " VALUES ('manual', 'postgres', now(), now(), 'skipped') RETURNING run_id")
         self.admin.sql("INSERT INTO cleanup_run_targets (run_id, policy_id, policy, table_name, kind, action, status)"
                        " VALUES (%s, %s, %s, %s, 'target', 'delete', 'skipped')", [run_id, policy_id, policy, table])
+        self.admin.sql("INSERT INTO cleanup_archives (archive, source, policy_id, policy, named_by_us)"
+                       " VALUES (%s::regclass, %s::regclass, %s, %s, true)", [table, table, policy_id, policy])
         self.admin.sql("INSERT INTO cleanup_totals (policy_id, first_run_at, last_run_at) VALUES (%s, now(), now())", [policy_id])
 
     def values(self, policy):
