@@ -295,6 +295,7 @@ BatchResult BatchRunner::carry_out(const WorkUnit& unit, Attempt& attempt, std::
     enter(transaction, RowExclusiveLock);
 
     const std::vector<DependentChange> before = dependent_counts();
+    const std::int64_t changed_before = count_of(pg_stat_get_xact_tuples_updated, statements_.leaf());
     const TargetRows rows = remove_within_limit(unit, attempt, transaction, result);
     for (const auto& [leaf, count] : rows)
         result.rows += count;
@@ -312,8 +313,9 @@ BatchResult BatchRunner::carry_out(const WorkUnit& unit, Attempt& attempt, std::
             change.deleted -= found->second;
         if (change.deleted != 0 || change.changed != 0)
             counters.dependents.push_back(change);
-        result.has_moved = result.has_moved || (change.table == statements_.leaf() && change.changed != 0);
     }
+    result.has_moved =
+        !statements_.updates() && count_of(pg_stat_get_xact_tuples_updated, statements_.leaf()) != changed_before;
     note_family_size(counters);
     if (rows_can_stay_ || attempt.mode == BatchMode::lock_first) {
         pg::Spi spi;

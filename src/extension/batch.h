@@ -41,7 +41,7 @@ struct BatchResult {
     LeftBehind left;         // counted only where something can stay behind
     std::int64_t vetoed = 0; // locked by us, and yet not deleted (or updated): a trigger kept them
     bool is_part = false;    // of one family that is split: the same unit again
-    bool has_moved = false;  // rows of the leaf table were changed by constraints, and are elsewhere now
+    bool has_moved = false;  // rows of the leaf table were changed by constraints or triggers, and are elsewhere
 };
 
 enum class BatchMode {

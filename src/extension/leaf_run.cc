@@ -424,15 +424,22 @@ std::int64_t LeafRun::try_left_again()
 void LeafRun::finish(bool try_again)
 {
     for (int pass = 0; try_again && pass < most_passes; ++pass) {
-        // What a constraint has changed is in another place, which the walk may have passed.
-        if (std::exchange(has_moved_, false))
-            leftovers_.again.add({0, look([this] { return block_count(leaf_); })});
+        follow_moved_rows();
         if (leftovers_.again.empty())
             return;
-        if (try_left_again() == 0 || !(statements_.has_blockers() || batches_.uses_families()))
+        if (try_left_again() == 0 || !(statements_.has_blockers() || batches_.uses_families() || has_moved_))
             break;
     }
+    if (try_again)
+        follow_moved_rows();
     count_left();
+}
+
+// What a constraint or a trigger has changed is in another place, which the walk may have passed.
+void LeafRun::follow_moved_rows()
+{
+    if (std::exchange(has_moved_, false))
+        leftovers_.again.add({0, look([this] { return block_count(leaf_); })});
 }
 
 void LeafRun::count_left()

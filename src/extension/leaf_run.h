@@ -53,6 +53,7 @@ private:
     std::optional<pg::PgError> try_batch(const WorkUnit& unit, BatchMode mode, std::int64_t done_units,
                                          Patience patience = Patience::unlimited);
     std::int64_t try_left_again();
+    void follow_moved_rows();
     void count_left();
     void count_left(core::BlockRange blocks);
     std::vector<std::string> sample(const RowIds& rows);
@@ -76,7 +77,7 @@ private:
     int locked_units_ = 0;       // in a row
     int lock_failures_ = 0;      // attempts in a row, while families are halved
     bool is_part_ = false;       // the last batch was a part of one family: the same unit again
-    bool has_moved_ = false;     // rows of this table were changed by constraints, and are elsewhere now
+    bool has_moved_ = false;     // rows of this table were changed by constraints or triggers, and are elsewhere
     bool rows_are_slow_ = false; // so slow that one block is too much for a batch
     std::int64_t removed_ = 0;   // so far
     std::int64_t vetoed_ = 0;    // in the last pass

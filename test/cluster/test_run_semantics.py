@@ -539,6 +539,30 @@ def test_failing_rows_are_isolated(events, when, batch_size):
     assert events.run("events").rows == 5
 
 
+def test_trigger_that_only_marks_rows(events):
+    """Rows that are marked as deleted, and kept, are other versions elsewhere; they are due all the same, and told of."""
+    events.sql("ALTER TABLE events ADD gone boolean, ADD filler text DEFAULT repeat('x', 500)")
+    events.sql("""CREATE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql AS $$
+                  BEGIN UPDATE events SET gone = true WHERE id = OLD.id; RETURN NULL; END $$""")
+    events.sql("CREATE TRIGGER mark BEFORE DELETE ON events FOR EACH ROW EXECUTE FUNCTION mark()")
+    done = events.run("events")
+    assert (done.status, done.rows, done.skipped_rows) == ("partial", 0, DUE), done
+    reasons = events.value("SELECT details->'skipped' FROM cleanup_audit WHERE run_id = %s AND event = 'run'", [done.run_id])
+    assert [(reason["reason"], reason["rows"]) for reason in reasons] == [("kept by a trigger", DUE)]
+    assert left(events, "events WHERE gone") == DUE
+
+
+def test_trigger_that_moves_due_rows(events):
+    """A counter in a row of the same table: the row that it moves behind the walk goes in the same run."""
+    events.sql("ALTER TABLE events ADD n int DEFAULT 0, ADD filler text DEFAULT repeat('x', 500)")
+    events.sql("""CREATE FUNCTION count_up() RETURNS trigger LANGUAGE plpgsql AS $$
+                  BEGIN UPDATE events SET n = n + 1 WHERE id > OLD.id AND id <= OLD.id + 3; RETURN NULL; END $$""")
+    events.sql("CREATE TRIGGER count_up AFTER DELETE ON events FOR EACH ROW EXECUTE FUNCTION count_up()")
+    done = events.run("events")
+    assert (done.status, done.rows) == ("succeeded", DUE), done
+    assert left(events) == YOUNG
+
+
 def test_too_many_failing_rows(events):
     """The policy fails, and what was deleted stays counted."""
     events.sql(f"ALTER DATABASE {events.dbname} SET pg_cleanup.max_failing_rows = 20")
