@@ -112,8 +112,8 @@ private:
     // index yields at once; only for rows of that very age are all of that age sorted.
     std::string probe(const std::string& group) const
     {
-        const std::string by_age = concat("(SELECT newer.", age_, from(group), " ORDER BY newer.", age_, " DESC",
-                                          place(), ") OPERATOR(pg_catalog.>) target.", age_);
+        std::string by_age = concat("(SELECT newer.", age_, from(group), " ORDER BY newer.", age_, " DESC", place(),
+                                    ") OPERATOR(pg_catalog.>) target.", age_);
         if (ids_change_)
             return by_age;
         return concat("(", by_age, " OR (SELECT ROW(newer.", age_, ", newer.tableoid, newer.ctid)", from(group),

@@ -54,7 +54,7 @@ def check_each_once(cleanup, expected):
 def test_rows_that_move_ahead_are_taken_once(cleanup, strategy, batch_size):
     make(cleanup)
     # Free space ahead of the walk: every new version is too large for its own page.
-    cleanup.sql(f"INSERT INTO c SELECT 10000 + g, 'gone', now(), repeat('x', 60) FROM generate_series(1, 20000) g;"
+    cleanup.sql("INSERT INTO c SELECT 10000 + g, 'gone', now(), repeat('x', 60) FROM generate_series(1, 20000) g;"
                 " DELETE FROM c WHERE status = 'gone'")
     cleanup.sql("INSERT INTO c (id, status, seen_at) VALUES (0, 'last', now())")
     cleanup.sql("VACUUM (TRUNCATE off) c")
