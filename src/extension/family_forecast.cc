@@ -121,7 +121,10 @@ public:
         return named;
     }
 
-    std::int64_t dependent() const { return static_cast<std::int64_t>(gone_.size() - roots_gone_ + staying(changed_)); }
+    std::int64_t dependent() const
+    {
+        return static_cast<std::int64_t>(gone_.size() - roots_gone_.size() + staying(changed_));
+    }
 
     RowsOfLinks rows_of_links() const
     {
@@ -130,7 +133,7 @@ public:
             switch (links_.all()[link].kind) {
             case LinkKind::must:
             case LinkKind::may:
-                rows.push_back(static_cast<std::int64_t>(along_[link].size()));
+                rows.push_back(static_cast<std::int64_t>(taken_along(along_[link])));
                 break;
             case LinkKind::change:
                 rows.push_back(static_cast<std::int64_t>(staying(changed_by_[link])));
@@ -184,8 +187,8 @@ private:
     {
         for (Family::Node node = 0; node < family.graph.size(); ++node) {
             const RowPlace& row = family.graph.row(node);
-            if (family.goes(node) && gone_.add(row))
-                roots_gone_ += family.is_root(node) ? 1 : 0;
+            if (family.goes(node) && gone_.add(row) && family.is_root(node))
+                roots_gone_.add(row);
             else if (!family.goes(node) && node < family.given_roots)
                 waiting_.add(row);
         }
@@ -197,28 +200,20 @@ private:
                 count(family, tie);
     }
 
-    static bool row_goes(const Family& family, const RowPlace& row)
-    {
-        const auto node = family.graph.find(row);
-        return node && family.goes(*node);
-    }
-
     void count(const Family& family, const Ties::Tie& tie)
     {
-        const bool goes = row_goes(family, tie.row);
         switch (links_.all()[tie.link].kind) {
         case LinkKind::must:
         case LinkKind::may:
-            if (goes && family.goes(tie.node) && !family.is_root(*family.graph.find(tie.row)))
+            if (family.goes(tie.node))
                 along_[tie.link].add(tie.row);
             return;
         case LinkKind::change:
-            if (!goes && family.goes(tie.node))
+            if (family.goes(tie.node))
                 changed_by_[tie.link].add(tie.row);
             return;
         case LinkKind::blocker:
-            if (!goes)
-                blockers_[tie.link].add(tie.row);
+            blockers_[tie.link].add(tie.row);
         }
     }
 
@@ -231,7 +226,7 @@ private:
             if (stays(node))
                 reasons.emplace(node, link);
         for (const Ties::Tie& tie : ties_.all())
-            if (links_.all()[tie.link].kind == LinkKind::blocker && stays(tie.node) && !row_goes(family, tie.row))
+            if (links_.all()[tie.link].kind == LinkKind::blocker && stays(tie.node) && !gone_.contains(tie.row))
                 reasons.emplace(tie.node, tie.link);
         for (Family::Node node = 0; node < family.given_roots; ++node) {
             const auto first = reasons.lower_bound({node, 0});
@@ -247,7 +242,19 @@ private:
         return concat(links_.all()[link].name, " on ", pg::relation_name(links_.all()[link].to));
     }
 
-    // Those that are not gone after all, by a family that came later.
+    // Those that are gone without being due themselves: a shared row may go with a later family than the first that has
+    // it.
+    std::size_t taken_along(const RowSet& rows) const
+    {
+        std::size_t count = 0;
+        for (const Oid table : touched_)
+            for (const std::uint32_t block : rows.blocks(table))
+                for (const RowPlace& row : rows.rows(table, block))
+                    count += gone_.contains(row) && !roots_gone_.contains(row) ? 1 : 0;
+        return count;
+    }
+
+    // Those that are not gone after all, by whichever family.
     std::size_t staying(const RowSet& rows) const
     {
         std::size_t count = rows.size();
@@ -276,7 +283,7 @@ private:
     RowSet gone_;
     FamilyGatherer gatherer_;
     const std::vector<Oid> touched_ = links_.touched_leaves();
-    std::size_t roots_gone_ = 0;
+    RowSet roots_gone_;
     RowSet waiting_; // eligible rows that are left
     RowSet changed_;
     std::map<std::size_t, std::int64_t> blocked_by_;

@@ -117,11 +117,12 @@ private:
         for (const LinkedRows& pair : linked) {
             const RowPlace row = place_of(pair.table, pair.other);
             const Node node = add(place_of(leaf, pair.given));
-            if (row == family_.graph.row(node) || is_gone(row))
+            if (row == family_.graph.row(node))
                 continue;
             if (watch_ != nullptr)
                 watch_->linked(link, node, row);
-            tie(link, node, row);
+            if (!is_gone(row))
+                tie(link, node, row);
         }
         check_size(linked.size());
     }

@@ -51,7 +51,8 @@ public:
     virtual ~LinkWatch() = default;
     LinkWatch(const LinkWatch&) = delete;
     LinkWatch& operator=(const LinkWatch&) = delete;
-    // `row` is the other end of a link (an index of FamilyLinks::all()) from the row `node`, which goes if it can.
+    // `row` is the other end of a link (an index of FamilyLinks::all()) from the row `node`, which goes if it can. It may be
+    // gone already.
     virtual void linked(std::size_t link, Node node, const core::RowPlace& row) = 0;
     // Some row that stays blocks `node`, by this link. Which ones is told, by linked(), only to who wants to know.
     virtual void blocked(std::size_t link, Node node) = 0;
