@@ -1,6 +1,8 @@
-"""400 partitions, 380 of them due: cleanup_run against one plain DELETE, and how long writers to the newest partition wait.
+"""400 partitions, 380 of them due: cleanup_run against one plain DELETE and one plain DROP TABLE of all, and how long writers
+to the newest partition wait.
 
-As deletes.py: ratios of medians of interleaved rounds. BENCH_PARTITION_ROWS (default 20000000) and BENCH_PARTITION_ROUNDS (3).
+As deletes.py: ratios of medians of interleaved rounds. BENCH_PARTITION_ROWS (default 20000000; 0 leaves it out) and
+BENCH_PARTITION_ROUNDS (1).
 """
 
 import os
@@ -11,7 +13,7 @@ import time
 import psycopg2
 
 ROWS = int(os.environ.get("BENCH_PARTITION_ROWS", 20_000_000))
-ROUNDS = int(os.environ.get("BENCH_PARTITION_ROUNDS", 3))
+ROUNDS = int(os.environ.get("BENCH_PARTITION_ROUNDS", 1))
 PARTITIONS, DUE = 400, 380
 WRITERS = 4
 NEWEST = "'2026-01-01 00:00:00+00'::timestamptz"
@@ -57,6 +59,12 @@ def one_delete(connection):
     return run(connection, f"DELETE FROM bench_days WHERE at < {CUTOFF}")
 
 
+def one_drop(connection):
+    """The least that PostgreSQL does to get rid of them; without counting, and with everybody locked out."""
+    run(connection, "DROP TABLE " + ", ".join(f"bench_days_{day}" for day in range(PARTITIONS - DUE, PARTITIONS)))
+    return ROWS // PARTITIONS * DUE
+
+
 class Writer(threading.Thread):
     """Inserts into the newest partition through the table, and keeps the longest time that an INSERT took."""
 
@@ -99,15 +107,19 @@ def measure(connection, work):
 
 
 def main():
+    if not ROWS:
+        return
     connection = connect()
     run(connection, "CREATE EXTENSION IF NOT EXISTS pg_cleanup")
     run(connection, "LOAD 'pg_cleanup'")
-    times = {cleanup: [], one_delete: []}
+    times = {cleanup: [], one_delete: [], one_drop: []}
     for _ in range(ROUNDS):
         for work, took in times.items():
             took.append(measure(connection, work))
-    ours, other = (statistics.median(took) for took in times.values())
-    print(f"| {PARTITIONS} partitions, {DUE} due, {ROWS} rows | cleanup_run / one_delete | {ours / other:.3f} ({ours:.1f} s, {other:.1f} s) |", flush=True)
+    ours = statistics.median(times[cleanup])
+    for work in (one_delete, one_drop):
+        other = statistics.median(times[work])
+        print(f"| {PARTITIONS} partitions, {DUE} due, {ROWS} rows | cleanup_run / {work.__name__} | {ours / other:.3f} ({ours:.1f} s, {other:.1f} s) |", flush=True)
     measure(connection, with_writers)
 
 
