@@ -48,6 +48,7 @@ std::vector<Oid> members_below(Oid partition, bool is_first)
                                                                                        : std::vector<Oid>();
     std::vector<Oid> members;
     const List* all = pg_call([&] { return find_all_inheritors(partition, ShareUpdateExclusiveLock, nullptr); });
+    members.reserve(static_cast<std::size_t>(list_length(all)));
     for (int n = 0; n < list_length(all); ++n)
         members.push_back(list_nth_oid(all, n));
     return members;

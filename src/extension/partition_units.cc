@@ -22,6 +22,7 @@ bool is_partitioned(Oid relation)
 std::vector<Oid> to_vector(const List* oids)
 {
     std::vector<Oid> result;
+    result.reserve(static_cast<std::size_t>(list_length(oids)));
     for (int n = 0; n < list_length(oids); ++n)
         result.push_back(list_nth_oid(oids, n));
     return result;

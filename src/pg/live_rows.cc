@@ -128,57 +128,68 @@ void LiveRows::look()
     });
 }
 
+// What one settle() works with.
+struct LiveRows::Settling {
+    explicit Settling(std::chrono::microseconds give_up_at) : clock(give_up_at) {}
+
+    Clock clock;
+    Relation relation = nullptr;
+    BufferAccessStrategy strategy = nullptr;
+    Buffer map = InvalidBuffer;
+    BlockNumber visible_blocks = 0;
+    std::int64_t rows = 0;
+    bool changed = false;
+    bool late = false;
+};
+
+bool LiveRows::pg_is_same(Settling* now, const Range& range, BlockNumber begin, BlockNumber end) const
+{
+    if (range.visible && now->visible_blocks == visible_blocks_)
+        return true;
+    for (BlockNumber block = begin; block < end && !now->late; ++block) {
+        now->late = now->clock.is_late();
+        if (VM_ALL_VISIBLE(now->relation, block, &now->map))
+            continue;
+        if (!range.settled || pg_is_newer(now->relation, block, now->strategy, since_))
+            return false;
+    }
+    return true;
+}
+
+void LiveRows::pg_settle_range(Settling* now, BlockNumber begin, BlockNumber end) const
+{
+    const Range* range = end <= blocks_ ? ranges_.data() + begin / range_blocks_ : nullptr;
+    if (range != nullptr && pg_is_same(now, *range, begin, end)) {
+        now->rows += range->rows;
+        return;
+    }
+    now->changed = true;
+    Count count{0, true};
+    for (BlockNumber block = begin; block < end && !now->late; ++block) {
+        now->late = now->clock.is_late();
+        pg_count_block(now->relation, block, now->strategy, &count);
+    }
+    now->rows += count.rows;
+}
+
 std::optional<std::int64_t> LiveRows::settle(std::chrono::microseconds give_up_at)
 {
-    struct Outcome {
-        std::int64_t rows;
-        bool changed;
-        bool late;
-    };
-    const Outcome outcome = pg_call([&] {
-        Outcome sum{0, false, false};
-        Clock clock(give_up_at);
-        Relation relation = table_open(table_, NoLock);
+    Settling now(give_up_at);
+    pg_call([&] {
+        now.relation = table_open(table_, NoLock);
         // Blocks are only ever taken away by VACUUM and TRUNCATE, which a lock keeps out: no row is forgotten.
-        const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
-        BlockNumber visible_blocks = 0;
-        visibilitymap_count(relation, &visible_blocks, nullptr);
-        BufferAccessStrategy strategy = pg_strategy(blocks);
-        Buffer map = InvalidBuffer;
-        const auto is_same = [&](const Range* range, BlockNumber begin, BlockNumber end) {
-            if (range->visible && visible_blocks == visible_blocks_)
-                return true;
-            for (BlockNumber block = begin; block < end && !sum.late; ++block) {
-                sum.late = clock.is_late();
-                if (!VM_ALL_VISIBLE(relation, block, &map) &&
-                    (!range->settled || pg_is_newer(relation, block, strategy, since_)))
-                    return false;
-            }
-            return true;
-        };
-        for (BlockNumber begin = 0; begin < blocks && !sum.late; begin += range_blocks_) {
-            const BlockNumber end = std::min(blocks, begin + range_blocks_);
-            const Range* range = end <= blocks_ ? ranges_.data() + begin / range_blocks_ : nullptr;
-            if (range != nullptr && is_same(range, begin, end)) {
-                sum.rows += range->rows;
-                continue;
-            }
-            sum.changed = true;
-            Count count{0, true};
-            for (BlockNumber block = begin; block < end && !sum.late; ++block) {
-                sum.late = clock.is_late();
-                pg_count_block(relation, block, strategy, &count);
-            }
-            sum.rows += count.rows;
-        }
-        pg_release(map, strategy);
-        table_close(relation, NoLock);
-        return sum;
+        const BlockNumber blocks = RelationGetNumberOfBlocks(now.relation);
+        visibilitymap_count(now.relation, &now.visible_blocks, nullptr);
+        now.strategy = pg_strategy(blocks);
+        for (BlockNumber begin = 0; begin < blocks && !now.late; begin += range_blocks_)
+            pg_settle_range(&now, begin, std::min(blocks, begin + range_blocks_));
+        pg_release(now.map, now.strategy);
+        table_close(now.relation, NoLock);
     });
-    changed_ = outcome.changed;
-    if (outcome.late)
+    changed_ = now.changed;
+    if (now.late)
         return std::nullopt;
-    return outcome.rows;
+    return now.rows;
 }
 
 } // namespace pgcleanup::pg

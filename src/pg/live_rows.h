@@ -29,6 +29,10 @@ private:
         bool visible; // every block of it had its bit in the visibility map
     };
 
+    struct Settling;
+    bool pg_is_same(Settling* now, const Range& range, BlockNumber begin, BlockNumber end) const;
+    void pg_settle_range(Settling* now, BlockNumber begin, BlockNumber end) const;
+
     Oid table_;
     XLogRecPtr since_ = InvalidXLogRecPtr;
     BlockNumber blocks_ = 0;
