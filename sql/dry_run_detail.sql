@@ -40,6 +40,12 @@ SELECT dependent, link, path, action, rows FROM cleanup_dry_run_detail('old');
 SELECT link, indexed, owner = current_user AS own, note, hint FROM cleanup_dry_run_detail('old') WHERE note IS NOT NULL;
 SELECT substring(w FROM 'reference them: (.*)\. Delete') AS blocked_by FROM cleanup_dry_run('old') d, unnest(d.warnings) w WHERE w LIKE '%eligible rows stay%';
 
+-- Triggers of all that goes are warned of.
+CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$;
+CREATE TRIGGER seen_note BEFORE DELETE ON note FOR EACH ROW EXECUTE FUNCTION seen();
+CREATE TRIGGER seen_guest BEFORE DELETE ON guest FOR EACH ROW EXECUTE FUNCTION seen();
+SELECT regexp_matches(w, 'seen_[a-z]+ on [a-z.]+', 'g') AS fires FROM cleanup_dry_run('old') d, unnest(d.warnings) w WHERE w LIKE 'Triggers%';
+
 -- And so it comes.
 SELECT status, rows, dependent_rows, skipped_rows FROM cleanup_run('old');
 SELECT (SELECT array_agg(id ORDER BY id) FROM transcript) AS transcripts, (SELECT array_agg(id ORDER BY id) FROM meeting) AS meetings,

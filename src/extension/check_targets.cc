@@ -1,6 +1,7 @@
 #include "extension/check.h"
 
 #include "extension/brief_look.h"
+#include "extension/relation.h"
 #include "extension/table_facts.h"
 #include "extension/target.h"
 #include "extension/warnings.h"
@@ -24,7 +25,7 @@ void collect(pg::Spi& spi, const pg::Extension& extension, const Policy& policy,
     const TimestampTz now = GetCurrentTransactionStartTimestamp();
     const Eligibility eligibility(policy, {cutoff_at(policy, now, std::nullopt).value_or(now), {}, {}});
     const std::vector<Oid> leaves = leaves_of(policy.target);
-    const Cascade cascade = cascade_of(policy, owner);
+    const Cascade cascade = cascade_with_relations(policy, owner);
     const DueRows not_counted;
     const DryRunFacts facts{extension, policy, owner, leaves, eligibility, cascade, not_counted, nullptr};
     warn_of_missing_age_index(spi, facts, found.age_index);

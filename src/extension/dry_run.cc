@@ -4,6 +4,7 @@
 #include "extension/partition_contents.h"
 #include "extension/partition_units.h"
 #include "extension/policy_state.h"
+#include "extension/relation.h"
 #include "extension/row_width.h"
 #include "extension/run_checks.h"
 #include "extension/set_values.h"
@@ -90,7 +91,7 @@ std::vector<pg::Cell> result_row(const OwnerSession& session, const TaskRequest&
     const Eligibility eligibility(policy,
                                   {cutoff.value_or(request.start), request.age_from.get(), request.age_to.get()});
     const std::vector<Oid> leaves = leaves_of(policy.target);
-    const Cascade cascade = cascade_of(policy, session.owner);
+    const Cascade cascade = cascade_with_relations(policy, session.owner);
     const pg::Extension extension = pg::extension();
     pg::Spi spi;
     const PartitionPlan partitions = plan_partitions(policy, eligibility, session.owner);

@@ -106,6 +106,20 @@ ForeignKey relation_key(const DeclaredRelation& relation, Oid target)
     return key;
 }
 
+Cascade cascade_with_relations(const Policy& policy, std::optional<Oid> reader)
+{
+    Cascade all = cascade_of(policy, reader);
+    for (const DeclaredRelation& relation : relations_of(policy)) {
+        all.tables.front().keys.push_back(relation_key(relation, policy.target));
+        const Cascade behind = cascade_from(relation.related, reader);
+        for (const CascadeTable& table : behind.tables)
+            if (std::ranges::find(all.tables, table.table, &CascadeTable::table) == all.tables.end())
+                all.tables.push_back(table);
+        all.unreadable.insert(all.unreadable.end(), behind.unreadable.begin(), behind.unreadable.end());
+    }
+    return all;
+}
+
 std::vector<Oid> unindexed_in_target(const DeclaredRelation& relation, Oid target)
 {
     return leaves_without_index(target, relation.target_columns);

@@ -2,7 +2,7 @@
 // (cleanup_relations). Not to be confused with the locks of relation_locks.h.
 #pragma once
 
-#include "extension/references.h"
+#include "extension/cascade.h"
 
 namespace pgcleanup {
 
@@ -34,5 +34,9 @@ ForeignKey relation_key(const DeclaredRelation& relation, Oid target);
 // Leaf tables of the target without an index that its columns in the relation lead: with unless_referenced each related
 // row is looked up there.
 std::vector<Oid> unindexed_in_target(const DeclaredRelation& relation, Oid target);
+
+// What a run of the policy sets off, by its relations, too: their keys are among those of the target, and what is
+// behind their tables follows.
+Cascade cascade_with_relations(const Policy& policy, std::optional<Oid> reader);
 
 } // namespace pgcleanup

@@ -18,7 +18,9 @@ public:
     void add_keys(const Cascade& cascade)
     {
         for (const CascadeTable& table : cascade.tables)
-            std::ranges::for_each(table.keys, [this](const ForeignKey& key) { add_key(key); });
+            for (const ForeignKey& key : table.keys)
+                if (OidIsValid(key.constraint)) // relations are looked at on both sides
+                    add_key(key);
         std::ranges::for_each(cascade.unreadable, [this](const ForeignKey& key) { add_key(key); });
     }
 

@@ -91,7 +91,8 @@ std::vector<const ForeignKey*> keys_met(const DryRunFacts& facts)
 {
     std::vector<const ForeignKey*> keys;
     const auto add = [&](const ForeignKey& key) {
-        if (std::ranges::find(keys, key.constraint, &ForeignKey::constraint) == keys.end())
+        const bool is_relation = !OidIsValid(key.constraint);
+        if (is_relation || std::ranges::find(keys, key.constraint, &ForeignKey::constraint) == keys.end())
             keys.push_back(&key);
     };
     for (const CascadeTable& table : facts.cascade.tables)

@@ -14,7 +14,7 @@ struct DryRunFacts {
     Oid owner; // of the target: whose rights the run has
     std::span<const Oid> leaves;
     const Eligibility& eligibility;
-    const Cascade& cascade; // as far as the owner may read
+    const Cascade& cascade; // with relations, as far as the owner may read
     const DueRows& due;
     const RowUpdate* update; // what becomes of the rows; null: they go, or nobody looks at rows
 };
