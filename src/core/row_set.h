@@ -44,8 +44,8 @@ private:
     using Part = std::array<std::uint64_t, rows_of_part / 64>;
     struct Bit {
         RowPlace part; // its offset is the part's number
-        std::size_t word;
-        std::uint64_t mask;
+        std::size_t word = 0;
+        std::uint64_t mask = 0;
     };
     static Bit bit_of(const RowPlace& row);
     struct Hash {

@@ -118,7 +118,7 @@ private:
     std::vector<Oid> dependents_;
     core::RowPlace split_root_; // the last row whose family was found to be unblocked, and is split since
     RowIds updated_;            // by the batch that is being carried out
-    bool rows_can_stay_;
+    bool rows_can_stay_ = false;
 };
 
 } // namespace pgcleanup

@@ -186,14 +186,14 @@ std::vector<Oid> FamilyLinks::touched_leaves() const
 std::vector<Oid> FamilyLinks::referenced_first(std::vector<Oid> leaves) const
 {
     std::vector<Oid> ordered;
-    const auto is_referenced_by = [&](Oid leaf, Oid other) {
-        return leaf != other && std::ranges::any_of(down(leaf), [&](std::size_t n) {
-                   return OidIsValid(links_[n].constraint) && is_part_of(other, links_[n].to);
+    const auto references = [&](Oid referencing, Oid referenced) {
+        return referencing != referenced && std::ranges::any_of(down(referenced), [&](std::size_t n) {
+                   return OidIsValid(links_[n].constraint) && is_part_of(referencing, links_[n].to);
                });
     };
     while (!leaves.empty()) {
         const auto references_nothing = [&](Oid leaf) {
-            return std::ranges::none_of(leaves, [&](Oid other) { return is_referenced_by(other, leaf); });
+            return std::ranges::none_of(leaves, [&](Oid other) { return references(leaf, other); });
         };
         auto next = std::ranges::find_if(leaves, references_nothing);
         if (next == leaves.end())

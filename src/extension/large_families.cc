@@ -39,22 +39,22 @@ public:
 
     bool of(Oid table, double rows, int depth)
     {
-        constexpr int deepest = 30;
-        constexpr double margin = 4; // statistics are samples, and old
-        for (const ForeignKey& key : cascade_.find(table).keys) {
-            if (!key.cascades())
-                continue;
-            const std::optional<double> share = largest_share(key);
-            const auto all = static_cast<double>(key.referencing_rows);
-            const double more = std::min(all, rows * margin * (share ? std::max(*share * all, 1.0) : all));
-            sum_ += more;
-            if (sum_ > most_ || depth > deepest || of(key.referencing, more, depth + 1))
-                return true;
-        }
-        return false;
+        return std::ranges::any_of(cascade_.find(table).keys,
+                                   [&](const ForeignKey& key) { return key.cascades() && behind(key, rows, depth); });
     }
 
 private:
+    bool behind(const ForeignKey& key, double rows, int depth)
+    {
+        constexpr int deepest = 30;
+        constexpr double margin = 4; // statistics are samples, and old
+        const std::optional<double> share = largest_share(key);
+        const auto all = static_cast<double>(key.referencing_rows);
+        const double more = std::min(all, rows * margin * (share ? std::max(*share * all, 1.0) : all));
+        sum_ += more;
+        return sum_ > most_ || depth > deepest || of(key.referencing, more, depth + 1);
+    }
+
     const Cascade& cascade_;
     double most_;
     double sum_ = 1;
