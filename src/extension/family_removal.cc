@@ -54,19 +54,26 @@ void FamilyRemoval::announce_changes(pg::Spi& spi, const Family& family)
 // A row that several constraints change is announced for each of them, once.
 void FamilyRemoval::announce_to_hook(pg::Spi& spi, const Family& family)
 {
-    std::map<std::pair<Oid, Oid>, std::pair<core::RowSet, RowIds>> changes; // by leaf and constraint
+    struct Changes {
+        Oid constraint = InvalidOid;
+        core::RowSet seen;
+        RowIds rows;
+    };
+    // By leaf and name: a partition's copy of a constraint has another OID, and changes the same rows.
+    std::map<std::pair<Oid, std::string>, Changes> changes;
     for (const ChangedRow& change : family.changed) {
         const auto node = family.graph.find(change.row);
         if (!family.goes(change.node) || (node && family.goes(*node)) || !statements_.links().is_ours(change.row.table))
             continue;
-        auto& [seen, rows] = changes[{change.row.table, statements_.links().all()[change.link].constraint}];
-        if (seen.add(change.row))
-            rows.push_back(row_id_of(change.row));
+        const FamilyLink& link = statements_.links().all()[change.link];
+        Changes& of_link = changes[{change.row.table, link.name}];
+        of_link.constraint = link.constraint;
+        if (of_link.seen.add(change.row))
+            of_link.rows.push_back(row_id_of(change.row));
     }
-    for (auto& [of, seen_and_rows] : changes) {
-        RowIds& rows = seen_and_rows.second;
-        std::sort(rows.begin(), rows.end(), row_id_less);
-        hook_->before_changes(spi, of.first, of.second, rows);
+    for (auto& [of, these] : changes) {
+        std::sort(these.rows.begin(), these.rows.end(), row_id_less);
+        hook_->before_changes(spi, of.first, these.constraint, these.rows);
     }
 }
 
