@@ -3,6 +3,8 @@
 PG_CLEANUP_SEED repeats a run; PG_CLEANUP_GRAPH=n takes the n-th graph of it alone.
 """
 
+import os
+
 import pytest
 
 from archives import restore
@@ -45,7 +47,8 @@ def archive_and_restore(cleanup, graph, chance):
     gone = sum(len(before[table]) - len(after[table]) for table in before)
     wrong = []
     if gone or after != before:
-        _, conflicts = restore(cleanup, done.run_id)
+        tables, conflicts = restore(cleanup, done.run_id)
+        wrong += [f"{row.name}: {row.status} {row.message}" for row in tables.values() if row.status != "succeeded"]
         wrong += [f"stays: {row.name} {row.row_key} {row.message}" for row in conflicts]
         found = everything(cleanup, graph)
         for table in before:
@@ -70,4 +73,4 @@ def test_archive_then_restore_is_nothing(cleanup, seed, chunk):
             print(f"PG_CLEANUP_SEED={seed} PG_CLEANUP_GRAPH={number}", *wrong[:20], *[key for key in graph.keys], sep="\n")
             cleanup.sql("DELETE FROM cleanup_policies; DELETE FROM cleanup_archives")
     assert not failed, f"graphs {failed} of PG_CLEANUP_SEED={seed}"
-    assert gone > 0
+    assert gone > 0 or "PG_CLEANUP_GRAPH" in os.environ
