@@ -126,6 +126,10 @@ SELECT set_in('ruled', '{"note": "NULL"}');
 CREATE TABLE parted_child (id int, region text, at timestamptz, FOREIGN KEY (id, region, at) REFERENCES parted);
 SELECT set_in('parted', '{"id": "1"}');
 SELECT set_in('parted_eu_1', '{"id": "1"}');
+-- A key that is computed from the column.
+CREATE TABLE computed (at timestamptz, name text, key text GENERATED ALWAYS AS (lower(name)) STORED UNIQUE, note text);
+CREATE TABLE computed_child (key text REFERENCES computed (key) ON UPDATE CASCADE);
+SELECT set_in('computed', '{"name": "NULL"}');
 -- shape
 SELECT set_in('t', '{}');
 SELECT set_in('t', '[]');

@@ -92,13 +92,20 @@ bool has_update_rule(Oid relation)
     });
 }
 
+// Also through a generated column, which is set with what it is computed from.
 constexpr const char* referencing_sql = R"(
 SELECT c.conname, quote_ident(n.nspname) || '.' || quote_ident(r.relname)
 FROM pg_constraint c
   JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = ANY (c.confkey)
   JOIN pg_class r ON r.oid = c.conrelid
   JOIN pg_namespace n ON n.oid = r.relnamespace
-WHERE c.contype = 'f' AND c.confrelid = ANY ($1::oid[]) AND a.attname = $2
+WHERE c.contype = 'f' AND c.confrelid = ANY ($1::oid[]) AND (a.attname = $2 OR EXISTS (
+  SELECT FROM pg_attribute s JOIN pg_depend d
+    ON d.refclassid = 'pg_class'::regclass AND d.refobjid = s.attrelid AND d.refobjsubid = s.attnum
+  WHERE a.attgenerated <> '' AND s.attrelid = a.attrelid AND s.attname = $2 AND (
+    (d.classid = 'pg_class'::regclass AND d.objid = a.attrelid AND d.objsubid = a.attnum)
+    OR (d.classid = 'pg_attrdef'::regclass AND d.objid IN (
+      SELECT x.oid FROM pg_attrdef x WHERE x.adrelid = a.attrelid AND x.adnum = a.attnum)))))
 ORDER BY c.conparentid <> 0, c.oid LIMIT 1)";
 
 void check_not_referenced(pg::Spi& spi, const std::string& family, const std::string& column)
