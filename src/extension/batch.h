@@ -86,7 +86,7 @@ private:
         BatchMode mode;
         Patience patience;
         RemovalWay way = RemovalWay::one_statement;
-        core::RowSet refused = {};
+        RefusedRows refused = {};
         int times = 0;
     };
     // Of what one batch deletes: rows of the target, by leaf table.

@@ -14,7 +14,7 @@ namespace {
 // that only block are nodes, too, and become members when something takes them along.
 class Gathering {
 public:
-    Gathering(FamilyStatements& statements, GatherMode mode, const core::RowSet* gone, const core::RowSet* refused,
+    Gathering(FamilyStatements& statements, GatherMode mode, const core::RowSet* gone, const RefusedRows* refused,
               LinkWatch* watch, pg::Spi& spi, std::size_t most_rows)
         : statements_(statements), links_(statements.links()), mode_(mode), gone_(gone), refused_(refused),
           watch_(watch), spi_(spi), most_rows_(most_rows), most_climbed_(std::min(most_rows, most_rows_of_batch))
@@ -57,7 +57,7 @@ private:
         const auto [node, is_new] = family_.graph.add(row);
         if (is_new) {
             is_member_.push_back(false);
-            if (refused_ != nullptr && refused_->contains(row))
+            if (refused_ != nullptr && refused_->deletes.contains(row))
                 family_.graph.set_refused(node);
         }
         return node;
@@ -319,7 +319,7 @@ private:
             const bool can_lock = mode_ == GatherMode::lock && links_.is_ours(leaf);
             const RowIds free = can_lock ? statements_.lock(spi_, leaf, ids, RowLock::no_key_update) : RowIds();
             for (const ItemPointerData& id : ids) {
-                if (refused_ != nullptr && refused_->contains(place_of(leaf, id)))
+                if (refused_ != nullptr && refused_->changes.contains(place_of(leaf, id)))
                     refused.add(place_of(leaf, id));
                 else if (can_lock && !is_among(id, free))
                     locked.add(place_of(leaf, id));
@@ -338,7 +338,7 @@ private:
     const FamilyLinks& links_;
     GatherMode mode_;
     const core::RowSet* gone_;
-    const core::RowSet* refused_;
+    const RefusedRows* refused_;
     LinkWatch* watch_;
     pg::Spi& spi_;
     std::size_t most_rows_;

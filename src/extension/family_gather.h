@@ -51,12 +51,18 @@ public:
     virtual ~LinkWatch() = default;
     LinkWatch(const LinkWatch&) = delete;
     LinkWatch& operator=(const LinkWatch&) = delete;
-    // `row` is the other end of a link (an index of FamilyLinks::all()) from the row `node`, which goes if it can. It may be
-    // gone already.
+    // `row` is the other end of a link (an index of FamilyLinks::all()) from the row `node`, which goes if it can. It
+    // may be gone already.
     virtual void linked(std::size_t link, Node node, const core::RowPlace& row) = 0;
     // Some row that stays blocks `node`, by this link. Which ones is told, by linked(), only to who wants to know.
     virtual void blocked(std::size_t link, Node node) = 0;
     virtual bool wants_every_blocker() const = 0;
+};
+
+// Rows that a trigger was seen to keep: from being deleted, or from being changed by a constraint.
+struct RefusedRows {
+    core::RowSet deletes;
+    core::RowSet changes;
 };
 
 // More rows hang together with the unit's roots than one batch may have: fewer roots at a time would do.
@@ -70,7 +76,7 @@ public:
     // Rows in `gone` are taken for deleted: for a dry run that goes unit by unit. Rows in `refused` stay: a trigger was
     // seen to keep them. Both may change between calls.
     FamilyGatherer(FamilyStatements& statements, GatherMode mode, const core::RowSet* gone = nullptr,
-                   const core::RowSet* refused = nullptr, LinkWatch* watch = nullptr)
+                   const RefusedRows* refused = nullptr, LinkWatch* watch = nullptr)
         : statements_(statements), mode_(mode), gone_(gone), refused_(refused), watch_(watch)
     {
     }
@@ -88,7 +94,7 @@ private:
     FamilyStatements& statements_;
     GatherMode mode_;
     const core::RowSet* gone_;
-    const core::RowSet* refused_;
+    const RefusedRows* refused_;
     LinkWatch* watch_;
 };
 

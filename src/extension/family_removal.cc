@@ -145,16 +145,16 @@ FamilyCounts FamilyRemoval::remove(pg::Spi& spi, const Family& family, RemovalWa
 void FamilyRemoval::verify(pg::Spi& spi)
 {
     bool is_refused = false;
-    const auto refuse = [&](Oid leaf, const RowIds& rows) {
+    const auto refuse = [&](core::RowSet& refused, Oid leaf, const RowIds& rows) {
         for (const ItemPointerData& id : rows)
-            refused_.add(place_of(leaf, id));
+            refused.add(place_of(leaf, id));
         is_refused = is_refused || !rows.empty();
     };
     // What a trigger keeps may have been changed since: SET NULL finds it after the DELETE.
     for (const DeletePart& part : must_be_gone_)
-        refuse(part.leaf, rows_that_are_there(part.leaf, part.rows));
+        refuse(refused_.deletes, part.leaf, rows_that_are_there(part.leaf, part.rows));
     for (const auto& [leaf, rows] : must_be_changed_)
-        refuse(leaf, statements_.lock(spi, leaf, rows, RowLock::none));
+        refuse(refused_.changes, leaf, statements_.lock(spi, leaf, rows, RowLock::none));
     if (is_refused)
         throw FamilyRefused();
 }

@@ -29,7 +29,7 @@ struct FamilyCounts {
 class FamilyRemoval {
 public:
     // `refused` is added to by verify(): keep it over the attempts at one unit.
-    FamilyRemoval(FamilyStatements& statements, RemovalHook* hook, core::RowSet& refused)
+    FamilyRemoval(FamilyStatements& statements, RemovalHook* hook, RefusedRows& refused)
         : statements_(statements), hook_(hook), refused_(refused)
     {
     }
@@ -51,7 +51,7 @@ private:
 
     FamilyStatements& statements_;
     RemovalHook* hook_;
-    core::RowSet& refused_;
+    RefusedRows& refused_;
     std::vector<DeletePart> must_be_gone_;
     std::map<Oid, RowIds> must_be_changed_;
 };
