@@ -84,6 +84,7 @@ std::vector<TableColumn> columns_of(Oid table)
         column.collation = attribute->attcollation;
         column.generated = attribute->attgenerated != '\0';
         column.has_default = attribute->atthasdef && !column.generated;
+        column.identity = attribute->attidentity != '\0';
         column.number = attribute->attnum;
         columns.push_back(std::move(column));
     }
@@ -118,6 +119,55 @@ std::string default_value(Oid table, const TableColumn& column)
     return rows.empty() ? "NULL" : concat("(", pg::to_text(rows[0][0]), ")::", type_text(column));
 }
 
+std::string value_for_new_row(Oid table, const TableColumn& column)
+{
+    if (!column.identity)
+        return default_value(table, column);
+    pg::Spi spi;
+    const pg::Rows rows =
+        spi.run("SELECT pg_catalog.quote_literal(pg_catalog.pg_get_serial_sequence($1::pg_catalog.regclass::pg_catalog."
+                "text, $2))",
+                pg::Parameters().oid(table).text(column.name));
+    return concat("pg_catalog.nextval(", pg::to_text(rows[0][0]), "::pg_catalog.regclass)::", type_text(column));
+}
+
+namespace {
+
+bool is_own(std::string_view name)
+{
+    return std::ranges::any_of(own_columns, [&](const OwnColumn& own) { return name == own.name; });
+}
+
+// The last column before `name` that `others` have as well.
+std::string common_column_before(std::string_view name, std::span<const TableColumn> columns,
+                                 std::span<const TableColumn> others)
+{
+    std::string last;
+    for (const TableColumn& column : columns) {
+        if (column.name == name)
+            break;
+        if (!is_own(column.name) && find(others, column.name) != nullptr)
+            last = column.name;
+    }
+    return last;
+}
+
+// The archive's column that `wanted`, which the archive lacks, may have been called when rows were archived. Archives
+// keep their sources' order, so a column that has got another name is still behind the same one.
+const TableColumn* former_column(const TableColumn& wanted, std::span<const TableColumn> of_source,
+                                 std::span<const TableColumn> there)
+{
+    const std::string before = common_column_before(wanted.name, of_source, there);
+    const TableColumn base = without_domain(wanted);
+    const auto found = std::ranges::find_if(there, [&](const TableColumn& column) {
+        return !is_own(column.name) && find(of_source, column.name) == nullptr && column.type == base.type &&
+               common_column_before(column.name, there, of_source) == before;
+    });
+    return found == there.end() ? nullptr : &*found;
+}
+
+} // namespace
+
 void check_archivable(Oid source)
 {
     const std::vector<TableColumn> columns = columns_of(source);
@@ -141,11 +191,18 @@ std::string obstacle(Oid source, Oid archive)
         if (column->type != own.type)
             return concat("its column \"", own.name, "\" is not of type ", own.type_text);
     }
-    for (const TableColumn& of_source : columns_of(source)) {
+    const std::vector<TableColumn> columns = columns_of(source);
+    for (const TableColumn& of_source : columns) {
         const TableColumn wanted = without_domain(of_source);
         const TableColumn* column = find(there, wanted.name);
-        if (column == nullptr)
+        if (column == nullptr) {
+            // To take a renamed column for one that was dropped and another that was added would lose its values.
+            if (const TableColumn* former = former_column(of_source, columns, there))
+                return concat("it has no column \"", wanted.name, "\", but one \"", former->name,
+                              "\" that the table has not: rename that to \"", wanted.name,
+                              "\" if the table's was renamed, drop it if the table's was dropped");
             continue;
+        }
         if (column->generated)
             return concat("its column \"", wanted.name, "\" is generated");
         if (column->type != wanted.type || column->modifier != wanted.modifier || column->collation != wanted.collation)

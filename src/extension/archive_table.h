@@ -20,6 +20,7 @@ struct TableColumn {
     Oid collation = InvalidOid;
     bool generated = false; // its value cannot be written
     bool has_default = false;
+    bool identity = false;
     AttrNumber number = 0;
 };
 
@@ -32,11 +33,13 @@ std::string column_list(std::span<const TableColumn> columns, std::string_view p
 
 // The column's default as an expression, "NULL" without one.
 std::string default_value(Oid table, const TableColumn& column);
+// What an INSERT that does not name the column gives it, as an expression: of an identity column the next number.
+std::string value_for_new_row(Oid table, const TableColumn& column);
 
 // Raises duplicate_column when the table has a column of the names that we add.
 void check_archivable(Oid source);
 // What keeps `archive` from taking in rows of `source`, for people; empty when nothing does. Columns that it merely
-// lacks are no obstacle.
+// lacks are no obstacle, unless it has them under the name that they had before.
 std::string obstacle(Oid source, Oid archive);
 
 // As the current user, who becomes its owner; nobody else gets a privilege. `name`: quoted and qualified.

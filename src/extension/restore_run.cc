@@ -392,9 +392,10 @@ void RestoreRun::execute()
     try {
         in_transaction([this] { prepare(); });
         // With a condition, what belongs to the rows that it chooses is found from there.
-        const std::size_t tables = request_.has_condition ? 1 : rows_->tables().size();
-        for (std::size_t table = 0; table < tables; ++table)
-            restore_table(table);
+        for (std::size_t table = 0; table < rows_->tables().size(); ++table) {
+            if (!request_.has_condition || rows_->tables()[table].source == policy_.target)
+                restore_table(table);
+        }
     } catch (const RunStopped& stopped) {
         status = stopped.status;
         message = stopped.message;

@@ -66,15 +66,17 @@ void check_source(const ArchiveEntry& entry, const Policy& policy)
                "Alter the archive's column so that it is as the table's.", ERRCODE_DATATYPE_MISMATCH);
 }
 
-// Rows that were archived before the archive had the column get what a new row would get.
+// Rows that were archived before the archive had the column get what a new row would get. A value that is there is the
+// row's, whatever the clock said when it came: clocks are set back.
 std::string value_of(const TableColumn& column, const RestoreTable& table, const ArchiveEntry& entry)
 {
     const auto added = std::ranges::find(entry.added_columns, column.name, &std::pair<std::string, std::string>::first);
     const std::string value = concat("gone.", column.quoted);
     if (added == entry.added_columns.end())
         return value;
-    return concat("CASE WHEN gone.", archived_at_column, " OPERATOR(pg_catalog.<) ", pg::quote_literal(added->second),
-                  "::pg_catalog.timestamptz THEN ", default_value(table.source, column), " ELSE ", value, " END");
+    return concat("CASE WHEN ", value, " IS NOT DISTINCT FROM NULL AND gone.", archived_at_column,
+                  " OPERATOR(pg_catalog.<) ", pg::quote_literal(added->second), "::pg_catalog.timestamptz THEN ",
+                  value_for_new_row(table.source, column), " ELSE ", value, " END");
 }
 
 RestoreTable to_table(const ArchiveEntry& entry)

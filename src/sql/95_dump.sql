@@ -1,4 +1,4 @@
--- What pg_dump carries over: what was declared, and what was recorded. Bindings are made anew; runs stay behind.
+-- What pg_dump carries over: what was declared, and what was recorded. Bindings are made anew; runs stay behind, but for their numbers.
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.cleanup_policies', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('@extschema@.cleanup_policies', 'policy_id'), '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.cleanup_audit', '');
@@ -15,3 +15,5 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.cleanup_relations', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('@extschema@.cleanup_relations', 'relation_id'), '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.cleanup_archives', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('@extschema@.cleanup_archives', 'archive_id'), '');
+-- Archived rows name their runs: a number that is given out again would restore rows of another run.
+SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('@extschema@.cleanup_runs', 'run_id'), '');

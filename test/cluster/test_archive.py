@@ -310,3 +310,48 @@ def test_archive_retain_for_ever(events):
     assert events.value("SELECT archive_retain FROM cleanup_policies") is None
     events.rows("SELECT cleanup_add_policy('ever', 'events', 'at', '90 days', archive_retain => NULL)")
     assert events.value("SELECT archive_retain FROM cleanup_policies WHERE policy = 'ever'") is None
+
+
+def test_renamed_column_is_not_lost(events):
+    first = events.run("events", max_rows=10)
+    events.sql("ALTER TABLE events RENAME COLUMN kind TO sort")
+    refused(events, "SELECT cleanup_restore(%s)", "sort", "kind", code="42804", params=[first.run_id])
+    row = events.run("events", max_rows=10)
+    assert row.status == "failed" and "cannot take in rows" in row.message, row
+    events.sql("ALTER TABLE events_archive RENAME COLUMN kind TO sort")
+    assert events.run("events", max_rows=10).rows == 10
+    assert restore(events, first.run_id)[0]["events"].rows == 10
+    assert events.value("SELECT count(sort) FROM events") == DUE + YOUNG - 10
+    # One that went, and another that came behind others, are no renamed column.
+    events.sql("ALTER TABLE events ADD COLUMN a int, ADD COLUMN b int")
+    assert events.run("events", max_rows=10).rows == 10
+    events.sql("ALTER TABLE events DROP COLUMN a, ADD COLUMN c int")
+    assert events.run("events", max_rows=10).rows == 10
+
+
+def test_identity_column_that_came_later(events):
+    first = events.run("events", max_rows=10)
+    events.sql("ALTER TABLE events ADD COLUMN number bigint GENERATED ALWAYS AS IDENTITY")
+    assert events.run("events", max_rows=10).rows == 10
+    tables, conflicts = restore(events, first.run_id)
+    assert tables["events"].rows == 10 and not conflicts
+    assert events.value("SELECT count(DISTINCT number) FROM events") == DUE + YOUNG - 10
+
+
+def test_value_of_added_column_when_the_clock_went_back(events):
+    events.run("events", max_rows=10)
+    events.sql("ALTER TABLE events ADD COLUMN note text DEFAULT 'none'")
+    events.sql("UPDATE events SET note = 'mine'")
+    second = events.run("events", max_rows=10)
+    # As if the clock had been an hour ahead when the column came.
+    events.sql("UPDATE cleanup_archives SET added_columns = jsonb_build_object('note', now() + interval '1 hour')")
+    assert restore(events, second.run_id)[0]["events"].rows == 10
+    assert events.value("SELECT count(*) FROM events WHERE note = 'mine'") == DUE + YOUNG - 10
+
+
+def test_some_rows_of_a_later_archive(events):
+    events.run("events", max_rows=10)
+    events.sql("SELECT cleanup_alter_policy('events', archive_to => 'elsewhere')")
+    second = events.run("events", max_rows=10)
+    tables, conflicts = restore(events, second.run_id, "events", "id > 0")
+    assert tables["events"].rows == 10 and archived(events, "elsewhere") == 0 and not conflicts

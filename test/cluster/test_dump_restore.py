@@ -239,3 +239,18 @@ def test_relations_after_their_tables(related, databases):
     assert states(copy)["events"] == "broken"
     copy.sql('ALTER TABLE "My App".held ALTER event_id TYPE int USING NULL')
     assert states(copy) == ALL_READY
+
+
+def test_numbers_of_runs_are_not_given_out_again(original, databases):
+    """Archived rows name their run: a later run with the number would bring them back with its own."""
+    original.sql("SELECT cleanup_alter_policy('events', action => 'archive')")
+    first = original.run("events")
+    copy = databases()
+    restore(copy, dump(original))
+    copy.sql("""INSERT INTO "My App"."Events" VALUES (1000, now() - interval '90 days', 'x')""")
+    second = copy.run("events")
+    assert second.rows == 1 and second.run_id > first.run_id, second
+    restored = copy.rows("SELECT * FROM cleanup_restore(%s, 'events')", [second.run_id])
+    assert [row.rows for row in restored] == [1], restored
+    restored = copy.rows("SELECT * FROM cleanup_restore(%s, 'events')", [first.run_id])
+    assert [row.rows for row in restored] == [first.rows], restored

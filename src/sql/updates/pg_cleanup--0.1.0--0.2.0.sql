@@ -348,6 +348,8 @@ CREATE POLICY cleanup_visible ON cleanup_archives FOR SELECT
   USING ((SELECT cleanup_sees_every_policy()) OR policy_id = ANY ((SELECT cleanup_visible_policies())::bigint[]));
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.cleanup_archives', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('@extschema@.cleanup_archives', 'archive_id'), '');
+-- Archived rows name their runs: a number that is given out again would restore rows of another run.
+SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('@extschema@.cleanup_runs', 'run_id'), '');
 CREATE TYPE cleanup_restore_result AS (
   run_id bigint, policy text, relation regclass, status text, rows bigint, reset_references bigint, conflicts bigint,
   row_key jsonb, message text
