@@ -29,7 +29,8 @@ constexpr const char* reference_has_changed = "the row is gone, or what its refe
 
 struct Conflict {
     ArchivedRow row;
-    std::string reason;
+    std::string reason;   // for the caller
+    std::string recorded; // for the audit, which stays: without what is in the row
 };
 
 // What one transaction did.
@@ -53,10 +54,19 @@ bool is_of_a_row(const pg::PgError& error)
     }
 }
 
+// The details of other errors print the row ("Failing row contains ..."), which whoever may restore may not have the
+// right to read.
+bool names_only_a_key(const pg::PgError& error)
+{
+    return error.sqlstate() == ERRCODE_UNIQUE_VIOLATION || error.sqlstate() == ERRCODE_FOREIGN_KEY_VIOLATION ||
+           error.sqlstate() == ERRCODE_EXCLUSION_VIOLATION;
+}
+
 std::string reason_of(const pg::PgError& error)
 {
     const pg::ErrorFields& fields = error.fields();
-    return fields.detail.empty() ? fields.message : concat(fields.message, ": ", fields.detail);
+    return fields.detail.empty() || !names_only_a_key(error) ? fields.message
+                                                             : concat(fields.message, ": ", fields.detail);
 }
 
 // Puts back as much of a family as can be, by halving: in an order in which each row comes after what it needs.
@@ -105,7 +115,7 @@ private:
             throw pg::PgError(*error);
         pg::check_for_interrupts();
         if (end - begin == 1) {
-            fail(groups_[begin], reason_of(*error));
+            fail(groups_[begin], reason_of(*error), error->fields().message);
             return;
         }
         const std::size_t middle = begin + (end - begin) / 2;
@@ -121,7 +131,7 @@ private:
             return std::ranges::any_of(needs_[row], [&](std::size_t other) { return stays_[other]; });
         });
         if (lacks_something)
-            fail(group, needs_a_row_that_stays);
+            fail(group, needs_a_row_that_stays, needs_a_row_that_stays);
         for (const std::size_t row : group) {
             if (stays_[row])
                 continue;
@@ -132,7 +142,7 @@ private:
         }
     }
 
-    void fail(const std::vector<std::size_t>& group, const std::string& reason)
+    void fail(const std::vector<std::size_t>& group, const std::string& reason, const std::string& recorded)
     {
         for (const std::size_t row : group) {
             if (stays_[row])
@@ -140,7 +150,7 @@ private:
             stays_[row] = true;
             if (!family_.rows[row].is_wanted)
                 continue;
-            done_.conflicts.push_back({family_.rows[row], reason});
+            done_.conflicts.push_back({family_.rows[row], reason, recorded});
             ++done_.tables[family_.rows[row].table].conflicts;
         }
     }
@@ -169,7 +179,7 @@ private:
             were_reset.insert(identity(row));
         for (const std::size_t image : images) {
             if (!were_reset.contains(identity(family_.rows[image])))
-                fail({image}, reference_has_changed);
+                fail({image}, reference_has_changed, reference_has_changed);
         }
     }
 
@@ -316,7 +326,9 @@ void RestoreRun::report(const BatchOfRestore& done, const std::vector<std::strin
     for (std::size_t n = 0; n < done.conflicts.size(); ++n) {
         const Conflict& conflict = done.conflicts[n];
         conflicts_.insert({conflict.row.table, conflict.row.row});
-        reasons_.add(conflict.reason, 1, std::span(&keys[n], 1));
+        // Without a primary key it is the whole row.
+        const bool is_a_key = !rows_->tables()[conflict.row.table].key.empty();
+        reasons_.add(conflict.recorded, 1, std::span(&keys[n], is_a_key ? 1 : 0));
         reply_.row({run_id_cell(), policy_.name, std::to_string(rows_->tables()[conflict.row.table].source), "conflict",
                     "0", "0", "1", keys[n], conflict.reason});
     }

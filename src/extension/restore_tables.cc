@@ -229,7 +229,9 @@ std::string pairs_of_whole_rows(const RestoreTable& table)
     std::vector<std::string> not_live{run_id_column, policy_id_column, archived_at_column, changed_column};
     std::vector<std::string> not_archived;
     for (const TableColumn& column : table.columns) {
-        if (std::ranges::find(table.in_archive, column.name) == table.in_archive.end())
+        if (column.generated) // perhaps from what was changed
+            not_live.push_back(column.name);
+        if (column.generated || std::ranges::find(table.in_archive, column.name) == table.in_archive.end())
             not_archived.push_back(column.name);
     }
     for (const TableColumn& column : columns_of(table.archive)) {

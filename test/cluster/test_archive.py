@@ -355,3 +355,17 @@ def test_some_rows_of_a_later_archive(events):
     second = events.run("events", max_rows=10)
     tables, conflicts = restore(events, second.run_id, "events", "id > 0")
     assert tables["events"].rows == 10 and archived(events, "elsewhere") == 0 and not conflicts
+
+
+def test_rows_are_not_in_the_audit(cleanup):
+    """The audit outlives archive_retain: it must not keep what the rows held."""
+    cleanup.sql("CREATE TABLE letters (at timestamptz, content text)")
+    cleanup.sql("INSERT INTO letters SELECT now() - interval '60 days', 'secret ' || n FROM generate_series(1, 3) n")
+    cleanup.add_policy("letters", "letters", "at", "30 days", action="archive")
+    done = cleanup.run("letters")
+    cleanup.sql("ALTER TABLE letters ADD CHECK (content <> 'secret 2')")
+    tables, conflicts = restore(cleanup, done.run_id)
+    assert tables["letters"].rows == 2
+    assert "letters_content_check" in conflicts[0].message and "secret" not in conflicts[0].message
+    details = cleanup.value("SELECT details FROM cleanup_audit WHERE event = 'restore'")
+    assert "letters_content_check" in str(details) and "secret" not in str(details), details

@@ -289,3 +289,17 @@ def test_not_while_another_run_works(cleanup, shared_server, db):
     slow.cleanup.wait_for_no_workers()
     assert restore(slow.cleanup, first)[0]["slow"].rows == 100
     slow.cleanup.close()
+
+
+def test_reference_of_a_row_without_key_and_with_generated_column(cleanup):
+    cleanup.sql("CREATE TABLE p (id int PRIMARY KEY, at timestamptz)")
+    cleanup.sql("CREATE TABLE c (id int, pid int REFERENCES p ON DELETE SET NULL, has boolean GENERATED ALWAYS AS (pid IS NOT NULL) STORED)")
+    cleanup.sql("CREATE INDEX ON c (pid)")
+    cleanup.sql("INSERT INTO p SELECT n, now() - interval '60 days' FROM generate_series(1, 4) n")
+    cleanup.sql("INSERT INTO c SELECT 1, n FROM generate_series(1, 4) n")
+    before = contents(cleanup, "p", "c")
+    cleanup.add_policy("p", "p", "at", "30 days", action="archive")
+    done = cleanup.run("p")
+    tables, conflicts = restore(cleanup, done.run_id)
+    assert tables["c"].reset_references == 4 and not conflicts, conflicts
+    assert contents(cleanup, "p", "c") == before
