@@ -138,32 +138,35 @@ bool is_own(std::string_view name)
     return std::ranges::any_of(own_columns, [&](const OwnColumn& own) { return name == own.name; });
 }
 
-// The last column before `name` that `others` have as well.
-std::string common_column_before(std::string_view name, std::span<const TableColumn> columns,
-                                 std::span<const TableColumn> others)
+// Those that `others` have as well, in their order here, up to the column `end`.
+std::vector<std::string> common_columns(std::span<const TableColumn> columns, std::span<const TableColumn> others,
+                                        std::string_view end = "")
 {
-    std::string last;
+    std::vector<std::string> names;
     for (const TableColumn& column : columns) {
-        if (column.name == name)
+        if (column.name == end)
             break;
         if (!is_own(column.name) && find(others, column.name) != nullptr)
-            last = column.name;
+            names.push_back(column.name);
     }
-    return last;
+    return names;
 }
 
-// The archive's column that `wanted`, which the archive lacks, may have been called when rows were archived. Archives
-// keep their sources' order, so a column that has got another name is still behind the same one.
-const TableColumn* former_column(const TableColumn& wanted, std::span<const TableColumn> of_source,
-                                 std::span<const TableColumn> there)
+// The archive's columns that `wanted`, which the archive lacks, may have been called when rows were archived, for
+// people. An archive that keeps its source's order has a column that got another name behind the same ones. The type
+// proves nothing: it may have been changed along with the name.
+std::string former_columns(const TableColumn& wanted, std::span<const TableColumn> of_source,
+                           std::span<const TableColumn> there)
 {
-    const std::string before = common_column_before(wanted.name, of_source, there);
-    const TableColumn base = without_domain(wanted);
-    const auto found = std::ranges::find_if(there, [&](const TableColumn& column) {
-        return !is_own(column.name) && find(of_source, column.name) == nullptr && column.type == base.type &&
-               common_column_before(column.name, there, of_source) == before;
-    });
-    return found == there.end() ? nullptr : &*found;
+    const bool has_order = common_columns(of_source, there) == common_columns(there, of_source);
+    const std::vector<std::string> before = common_columns(of_source, there, wanted.name);
+    std::string names;
+    for (const TableColumn& column : there) {
+        if (!is_own(column.name) && find(of_source, column.name) == nullptr &&
+            (!has_order || common_columns(there, of_source, column.name) == before))
+            names.append(names.empty() ? "" : ", ").append(concat("\"", column.name, "\""));
+    }
+    return names;
 }
 
 } // namespace
@@ -197,10 +200,11 @@ std::string obstacle(Oid source, Oid archive)
         const TableColumn* column = find(there, wanted.name);
         if (column == nullptr) {
             // To take a renamed column for one that was dropped and another that was added would lose its values.
-            if (const TableColumn* former = former_column(of_source, columns, there))
-                return concat("it has no column \"", wanted.name, "\", but one \"", former->name,
-                              "\" that the table has not: rename that to \"", wanted.name,
-                              "\" if the table's was renamed, drop it if the table's was dropped");
+            const std::string former = former_columns(of_source, columns, there);
+            if (!former.empty())
+                return concat("it has no column \"", wanted.name, "\", but ", former,
+                              ", which the table has not: if that was renamed, rename it here as well; if it was "
+                              "dropped, drop it here as well");
             continue;
         }
         if (column->generated)

@@ -327,6 +327,12 @@ def test_renamed_column_is_not_lost(events):
     assert events.run("events", max_rows=10).rows == 10
     events.sql("ALTER TABLE events DROP COLUMN a, ADD COLUMN c int")
     assert events.run("events", max_rows=10).rows == 10
+    # With another type as well; and where the archive has another order than the table.
+    events.sql("ALTER TABLE events DROP COLUMN sort, ADD COLUMN sort text")
+    events.sql("ALTER TABLE events RENAME COLUMN c TO d; ALTER TABLE events ALTER COLUMN d TYPE bigint")
+    row = events.run("events", max_rows=10)
+    assert row.status == "failed" and '"c"' in refused(events, "SELECT cleanup_restore(%s)", "d", code="42804", params=[
+        first.run_id + 2]).diag.message_detail, row
 
 
 def test_identity_column_that_came_later(events):
