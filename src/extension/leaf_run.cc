@@ -353,6 +353,10 @@ std::optional<pg::PgError> LeafRun::try_batch(const WorkUnit& unit, BatchMode mo
             remember(unit);
         return std::nullopt;
     } catch (const pg::PgError& error) {
+        // One family at a time a trigger may have its way with the rest of it. But where each row goes by itself, a
+        // trigger that reaches for other rows of the statement could reach any row, one after the other.
+        if (error.sqlstate() == ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION && !batches_.uses_families())
+            throw;
         switch (classify(error)) {
         case BatchFailure::cancel:
             throw RunStopped{"cancelled", "cancelled during a batch, which was rolled back"};

@@ -84,13 +84,17 @@ class World:
         return found
 
     def truth(self, target, free):
-        """What deleting these rows does, by doing it and rolling back."""
+        """What deleting these rows does, by doing it and rolling back; nothing where a plain DELETE cannot do it."""
         connection = self.cleanup.connect(autocommit=False)
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             before = self.contents(cursor)
             eligible, could = self.free(cursor, target)
-            assert free <= could, (free - could, self.describe())
+            if not free <= could:
+                # Rows whose blockers go with them, in the same statement: test_family_runs.py has a model for that.
+                connection.rollback()
+                connection.close()
+                return None
             cursor.execute(f"DELETE FROM world.{target} WHERE id = ANY (%s)", [list(free)])
             touched = self.touched(before, self.contents(cursor))
             cursor.execute(f"DELETE FROM world.{target} WHERE id = ANY (%s)", [list(could)])
@@ -149,13 +153,18 @@ def seen_free(cleanup):
 
 def test_dry_run_equals_what_constraints_do(cleanup, seed):
     chance = random.Random(seed)
-    blocked = dependent = by_chance = 0
+    blocked = dependent = by_chance = compared = beyond = 0
     for number in range(ROUNDS):
         world = World(cleanup, chance)
         for target in world.targets():
             cleanup.add_policy("p", f"world.{target}", "at", "30 days")
             seen, free = cleanup.dry_run("p"), seen_free(cleanup)
             truth = world.truth(target, free)
+            if truth is None:
+                beyond += 1
+                cleanup.drop_policy("p")
+                continue
+            compared += 1
             table = target.split("_")[0]
             assert (seen.eligible_rows, seen.blocked_rows, seen.dependent_rows) == (
                 len(truth.eligible), len(truth.eligible - free), len(truth.least - {(table, row) for row in free})
@@ -172,5 +181,6 @@ def test_dry_run_equals_what_constraints_do(cleanup, seed):
             blocked += seen.blocked_rows
             dependent += seen.dependent_rows
             by_chance += len(truth.could - free)
-    print(f"{blocked} blocked rows, {by_chance} of them by chance; {dependent} dependent rows")
-    assert dependent > 0 and blocked > 20 * by_chance
+    print(f"{blocked} blocked rows, {by_chance} of them by chance; {dependent} dependent rows; {beyond} of {compared + beyond} targets"
+          " are beyond a plain DELETE")
+    assert dependent > 0 and blocked > 20 * by_chance and compared > 3 * beyond
