@@ -13,6 +13,7 @@ show() {
 }
 
 # Watches a run until it has ended, a line each time that something has moved.
+# shellcheck disable=SC2154 # demo.sh sets begin
 watch() {
   local run=$1 last='' now shown=0 form='%-16s %7s %9s %13s %9s %8s\n'
   local query="SELECT policy, percent, rows, rows_per_second, eta, batches FROM cleanup_progress"

@@ -1,38 +1,4 @@
-"""A schema of an owner with a table p, and tables that reference it: fixtures and words of the tests of families."""
-
-import itertools
-
-import pytest
-
-from pgserver import Server
-from surface import Cleanup
-
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def family_server():
-    server = Server()
-    server.sql("CREATE ROLE parents LOGIN")
-    server.sql("CREATE ROLE guardians NOLOGIN")
-    server.sql("CREATE ROLE neighbour NOLOGIN")
-    yield server
-    server.destroy()
-
-
-@pytest.fixture(params=["parents", "guardians"], ids=["login", "nologin"])
-def app(request, family_server):
-    """A schema app of an owner, with a table p: rows 1-20, of which 1-10 are old."""
-    with family_server.database(f"family_{next(_numbers)}") as name:
-        cleanup = Cleanup(family_server, name)
-        cleanup.owner = request.param
-        cleanup.sql(f"CREATE SCHEMA app AUTHORIZATION {request.param}")
-        create(cleanup, "CREATE TABLE p (id int PRIMARY KEY, at timestamptz NOT NULL DEFAULT now() - interval '60 days', n int)")
-        create(cleanup, "INSERT INTO p (id, at) SELECT n, now() - CASE WHEN n <= 10 THEN interval '60 days' ELSE interval '1 day' END"
-                        " FROM generate_series(1, 20) n")
-        yield cleanup
-        cleanup.close()
-
+"""Words of the tests of families: a schema of an owner with a table p (the fixture app), and tables that reference it."""
 
 def create(app, script, role=None):
     connection = app.connect()

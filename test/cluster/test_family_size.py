@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from family_world import add, app, child, create, family_server, fill, ids, run  # noqa: F401 pylint: disable=unused-import
+from family_world import add, child, create, ids, run
 
 SIZE = 50
 

@@ -3,7 +3,7 @@ other sessions have."""
 
 import pytest
 
-from family_world import add, app, child, create, family_server, fill, ids, run  # noqa: F401 pylint: disable=unused-import
+from family_world import add, child, create, fill, ids, run
 from surface import Background
 
 

@@ -1,8 +1,10 @@
 """on_reference = 'skip' and 'error': rows that any foreign key references."""
 
+import threading
+
 import pytest
 
-from family_world import add, app, child, create, family_server, fill, ids, run  # noqa: F401 pylint: disable=unused-import
+from family_world import add, child, create, fill, ids, run
 from surface import Background
 
 ACTIONS = ["", "ON DELETE CASCADE", "ON DELETE SET NULL", "ON DELETE RESTRICT"]
@@ -75,26 +77,28 @@ def test_references_made_all_the_time(app):
     """Not one of them goes, whenever it was committed."""
     create(app, child("c", "ON DELETE CASCADE") + "INSERT INTO p (id) SELECT n FROM generate_series(100, 1500) n")
     add(app, on_reference="skip", batch_size=10)
-    stop = []
+    busy, stop = threading.Event(), threading.Event()
 
     def application():
         made = 0
         other = app.connect()
         with other.cursor() as cursor:
             for n in range(1500, 99, -1):
-                if stop:
+                if stop.is_set():
                     break
                 cursor.execute("INSERT INTO app.c SELECT id, id FROM app.p WHERE id = %s FOR KEY SHARE", [n])
                 made += cursor.rowcount
+                busy.set()
         other.close()
         return made
 
     caller = Background(application)
+    assert busy.wait(60)
     done = app.run("p")
-    stop.append(True)
+    stop.set()
     made = caller.result()
     assert done.status in ("succeeded", "partial"), done
-    assert made > 0 and len(ids(app, "c")) == made
+    assert len(ids(app, "c")) == made > 0
 
 
 @pytest.mark.parametrize("mode", ["skip", "error"])
