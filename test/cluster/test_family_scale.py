@@ -51,8 +51,9 @@ def declare(cleanup, more=""):
 
 
 class Memory(threading.Thread):
-    """The most that any of pg_cleanup's workers had for itself, in kB. "Anonymous" and not "Private_Dirty", which counts
-    those of the server's shared buffers that no other process has looked at yet."""
+    """The most that any of pg_cleanup's workers had for itself, in kB. "Pss_Anon": not "Private_Dirty", which counts those of
+    the server's shared buffers that no other process has looked at yet; not "Anonymous", which counts what a new process
+    still shares with postmaster."""
 
     def __init__(self, cleanup):
         super().__init__(daemon=True)
@@ -74,7 +75,7 @@ class Memory(threading.Thread):
                 for (pid,) in cursor.fetchall():
                     try:
                         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-                            self.most = max(self.most, int(re.search(r"^Anonymous:\s+(\d+)", file.read(), re.M)[1]))
+                            self.most = max(self.most, int(re.search(r"^Pss_Anon:\s+(\d+)", file.read(), re.M)[1]))
                     except OSError:
                         pass  # it has just ended
 
@@ -125,13 +126,16 @@ def p95(values):
 
 
 def small_run(cleanup):
-    """Its memory: what any run takes. Its batches are slowed down, or it would be over before it is looked at."""
-    fill(cleanup, 1_000_000, 20, 5)
-    cleanup.sql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NEW; END';"
+    """Its memory: what any run takes at some moment, so the most of several. Its batches are slowed down, or it would be over
+    before it is looked at."""
+    cleanup.sql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END';"
                 "CREATE TRIGGER slow BEFORE INSERT ON batch FOR EACH ROW EXECUTE FUNCTION slow()")
-    base = run_and_measure(cleanup)[2]
+    base = 1
+    for n in range(6):
+        fill(cleanup, 1_000_000 * (n + 1), 20, 5)
+        base = max(base, run_and_measure(cleanup)[2])
     cleanup.sql("DROP FUNCTION slow CASCADE")
-    return max(base, 1)
+    return base
 
 
 def report(what, batches, memory, base):
