@@ -81,6 +81,8 @@ pg::Rows read_keys(Oid relation, std::string_view asked, Oid with_tree = Invalid
     const pg::AsExtensionOwner bookkeeping(pg::extension());
     const pg::SettingsScope settings;
     settings.set("jit", "off"); // it would take a hundred times as long as the query
+    // The recursion is expected to find a million tables, and its hash table would be made for as many: 12 MB.
+    settings.set("work_mem", "1MB");
     pg::Spi spi;
     pg::Parameters parameters;
     parameters.oid(relation);
