@@ -333,6 +333,12 @@ KeyAction key_action(pg::Spi& spi, Oid constraint)
 
 } // namespace
 
+void Archives::lock() const
+{
+    for (const auto& [source, archive] : by_source_)
+        pg_call([table = archive.table] { LockRelationOid(table, RowExclusiveLock); });
+}
+
 std::string Archives::returning(Oid leaf) const
 {
     const std::string list = column_list(columns_of(leaf), "target.");

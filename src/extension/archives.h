@@ -30,6 +30,7 @@ public:
     // OwnerTransaction; changes nothing when they are as they should be. Raises, with a hint, what keeps the policy
     // from archiving. Call it again when a definition has changed.
     void prepare();
+    void lock() const override;
     std::string returning(Oid leaf) const override;
     std::string statement(Oid leaf, std::string_view deleted) const override;
     // Keeps images of them.

@@ -120,6 +120,8 @@ void BatchRunner::enter(OwnerTransaction& /*transaction*/, LOCKMODE lock)
 {
     // Locking first makes every change of a definition that is committed by now known to the check.
     pg_call([&] { LockRelationOid(statements_.leaf(), lock); });
+    if (context_.hook != nullptr && lock != AccessShareLock)
+        context_.hook->lock();
     if (!context_.watch.changed())
         return;
     try {

@@ -1,6 +1,7 @@
 """The action archive, archive tables, and cleanup_restore, on one table."""
 
 import pytest
+from psycopg2 import errors
 
 from archives import archived, contents, refused, restore
 from surface import Cleanup
@@ -375,3 +376,27 @@ def test_rows_are_not_in_the_audit(cleanup):
     assert "letters_content_check" in conflicts[0].message and "secret" not in conflicts[0].message
     details = cleanup.value("SELECT details FROM cleanup_audit WHERE event = 'restore'")
     assert "letters_content_check" in str(details) and "secret" not in str(details), details
+
+
+def test_nothing_takes_the_archives_place_during_a_batch(events):
+    """A batch knows its archive by name: that cannot become another table's between a look at it and the rows' arrival."""
+    events.run("events", max_rows=1)
+    events.sql("""CREATE FUNCTION is_open(int) RETURNS bool STABLE LANGUAGE plpgsql AS $$
+        BEGIN
+          IF EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'RowExclusiveLock' AND relation = 'events'::regclass) THEN
+            PERFORM pg_advisory_xact_lock_shared(77);
+          END IF;
+          RETURN true;
+        END $$""")
+    events.alter_policy("events", condition="is_open(id)")
+    events.sql("SELECT pg_advisory_lock(77)")
+    events.sql("SET pg_cleanup.batch_target_ms = '60s'")
+    run_id = events.start("events")
+    events.wait_until("SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND objid = 77 AND NOT granted", what="a batch at the gate")
+    other = events.connect()
+    with other.cursor() as cursor, pytest.raises(errors.LockNotAvailable):
+        cursor.execute("SET lock_timeout = '100ms'; ALTER TABLE events_archive RENAME TO elsewhere")
+    other.close()
+    events.sql("SELECT pg_advisory_unlock(77)")
+    assert events.wait_for_run(run_id).status == "succeeded"
+    assert archived(events, "events_archive") == DUE
