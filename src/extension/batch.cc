@@ -114,6 +114,8 @@ void BatchRunner::look_at_dependents()
     dependents_ = tables_to_count(context_.links, rule_, statements_.leaf());
     rows_can_stay_ = statements_.has_blockers() ||
                      has_trigger_before_row(statements_.leaf(), statements_.updates() ? CMD_UPDATE : CMD_DELETE);
+    constraints_know_families_ = uses_families() && context_.hook == nullptr && !context_.policy.split_families &&
+                                 constraints_know_families(context_.links);
 }
 
 void BatchRunner::enter(OwnerTransaction& /*transaction*/, LOCKMODE lock)
@@ -229,13 +231,34 @@ BatchRunner::TargetRows BatchRunner::remove_families(const WorkUnit& unit, Attem
     return counts.roots;
 }
 
-FamilyCounts BatchRunner::remove_roots(pg::Spi& spi, FamilyRemoval& removal, const RowIds& roots,
-                                       const Attempt& attempt)
+FamilyCounts BatchRunner::remove_roots(pg::Spi& spi, FamilyRemoval& removal, const RowIds& roots, Attempt& attempt)
 {
+    if (const std::optional<FamilyCounts> large = remove_large(spi, removal, roots, attempt))
+        return *large;
     std::size_t most = attempt.patience == Patience::limited ? most_rows_of_batch : SIZE_MAX / 8;
     if (context_.policy.split_families)
         most = std::min(most, static_cast<std::size_t>(max_family_rows()));
     return removal.remove(spi, removal.gatherer().gather(spi, statements_.leaf(), roots, most), attempt.way);
+}
+
+// A gathered family costs memory by the row; to the constraints it is one row after the other.
+std::optional<FamilyCounts> BatchRunner::remove_large(pg::Spi& spi, FamilyRemoval& removal, const RowIds& roots,
+                                                      Attempt& attempt)
+{
+    if (!constraints_know_families_ || attempt.gathers_everything || roots.size() != 1 ||
+        attempt.way != RemovalWay::one_statement)
+        return std::nullopt;
+    try {
+        return removal.remove(
+            spi, removal.gatherer().gather_bounded(spi, statements_.leaf(), roots, most_rows_of_batch), attempt.way);
+    } catch (const FamilyTooLarge&) {
+        attempt.way = RemovalWay::root_alone;
+    }
+    FamilyCounts counts;
+    counts.deleted = statements_.remove(spi, roots);
+    counts.roots[statements_.leaf()] = counts.deleted;
+    counts.refused = 1 - counts.deleted;
+    return counts;
 }
 
 std::optional<FamilyCounts> BatchRunner::remove_part(pg::Spi& spi, FamilyRemoval& removal, const RowIds& roots,
@@ -318,7 +341,7 @@ BatchResult BatchRunner::carry_out(const WorkUnit& unit, Attempt& attempt, std::
     }
     result.has_moved =
         !statements_.updates() && count_of(pg_stat_get_xact_tuples_updated, statements_.leaf()) != changed_before;
-    note_family_size(counters);
+    note_family_size(counters, attempt.way);
     if (rows_can_stay_ || attempt.mode == BatchMode::lock_first) {
         pg::Spi spi;
         result.left = statements_.count_left(spi, unit);
@@ -329,14 +352,30 @@ BatchResult BatchRunner::carry_out(const WorkUnit& unit, Attempt& attempt, std::
 }
 
 // Where constraints take the dependent rows along, nobody has looked at single families: one is at least the average.
-void BatchRunner::note_family_size(const BatchCounters& counters) const
+void BatchRunner::note_family_size(const BatchCounters& counters, RemovalWay way) const
 {
     std::int64_t deleted = counters.rows;
     for (const DependentChange& change : counters.dependents)
         deleted += change.deleted;
-    if (uses_families() || counters.rows == 0 || deleted / counters.rows <= max_family_rows())
+    const bool was_gathered = uses_families() && way != RemovalWay::root_alone;
+    if (was_gathered || counters.rows == 0 || deleted / counters.rows <= max_family_rows())
         return;
     context_.notes.largest = std::max(context_.notes.largest, static_cast<std::size_t>(deleted / counters.rows));
+}
+
+bool BatchRunner::take_another_way(const pg::PgError& error, Attempt& attempt) const
+{
+    if (attempt.way == RemovalWay::root_alone && classify(error) == BatchFailure::row) {
+        attempt.way = RemovalWay::one_statement;
+        attempt.gathers_everything = true;
+        return true;
+    }
+    const bool may_leave_it_to_constraints = context_.hook == nullptr && !context_.links.has_relations();
+    if (error.sqlstate() != ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION || attempt.way == RemovalWay::roots_only ||
+        !may_leave_it_to_constraints)
+        return false;
+    attempt.way = RemovalWay::roots_only;
+    return true;
 }
 
 // Rows that a trigger keeps are found by trying: each attempt knows those that the ones before it have met.
@@ -351,11 +390,8 @@ BatchResult BatchRunner::attempt_families(const WorkUnit& unit, Attempt& attempt
                 pg::raise({.sqlstate = ERRCODE_RAISE_EXCEPTION, .message = "triggers keep more and more of its rows"});
         } catch (const pg::PgError& error) {
             context_.record.rolled_back();
-            const bool may_leave_it_to_constraints = context_.hook == nullptr && !context_.links.has_relations();
-            if (error.sqlstate() != ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION || attempt.way == RemovalWay::roots_only ||
-                !may_leave_it_to_constraints)
+            if (!take_another_way(error, attempt))
                 throw;
-            attempt.way = RemovalWay::roots_only;
         }
         pg::check_for_interrupts();
     }

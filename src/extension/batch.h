@@ -86,6 +86,7 @@ private:
         BatchMode mode;
         Patience patience;
         RemovalWay way = RemovalWay::one_statement;
+        bool gathers_everything = false; // the constraints alone have raised an error
         RefusedRows refused = {};
         int times = 0;
     };
@@ -93,16 +94,21 @@ private:
     using TargetRows = std::map<Oid, std::int64_t>;
 
     void look_at_dependents();
-    void note_family_size(const BatchCounters& counters) const;
+    void note_family_size(const BatchCounters& counters, RemovalWay way) const;
     std::vector<DependentChange> dependent_counts() const;
     BatchResult carry_out(const WorkUnit& unit, Attempt& attempt, std::int64_t done_units);
     BatchResult attempt_families(const WorkUnit& unit, Attempt& attempt, std::int64_t done_units);
+    // False: the error of the batch, which was rolled back, is the end of it.
+    bool take_another_way(const pg::PgError& error, Attempt& attempt) const;
     std::int64_t take(const WorkUnit& unit);
     std::int64_t take_rows(const WorkUnit& unit, BatchMode mode, BatchResult& result);
     TargetRows remove(const WorkUnit& unit, Attempt& attempt, OwnerTransaction& transaction, BatchResult& result);
     TargetRows remove_families(const WorkUnit& unit, Attempt& attempt, OwnerTransaction& transaction,
                                BatchResult& result);
-    FamilyCounts remove_roots(pg::Spi& spi, FamilyRemoval& removal, const RowIds& roots, const Attempt& attempt);
+    FamilyCounts remove_roots(pg::Spi& spi, FamilyRemoval& removal, const RowIds& roots, Attempt& attempt);
+    // A family of more rows than a batch gathers, by its root; nothing when it must be gathered all the same.
+    std::optional<FamilyCounts> remove_large(pg::Spi& spi, FamilyRemoval& removal, const RowIds& roots,
+                                             Attempt& attempt);
     // Of a family that is larger than pg_cleanup.max_family_rows, a part that may go before the rest; nothing when the
     // family must go whole, or is no such family.
     std::optional<FamilyCounts> remove_part(pg::Spi& spi, FamilyRemoval& removal, const RowIds& roots,
@@ -119,6 +125,7 @@ private:
     core::RowPlace split_root_; // the last row whose family was found to be unblocked, and is split since
     RowIds updated_;            // by the batch that is being carried out
     bool rows_can_stay_ = false;
+    bool constraints_know_families_ = false;
 };
 
 } // namespace pgcleanup

@@ -43,12 +43,11 @@ private:
 
     bool is_gone(const RowPlace& row) const { return gone_ != nullptr && gone_->contains(row); }
     RowLock lock_of(RowLock lock) const { return mode_ == GatherMode::lock ? lock : RowLock::none; }
-    std::size_t most_linked() const { return is_bounded_ ? 4 * most_rows_ : SIZE_MAX - 1; }
+    std::size_t most_linked() const { return is_bounded_ ? 2 * most_rows_ : SIZE_MAX - 1; }
 
-    void check_size(std::size_t linked) const
+    void check_size() const
     {
-        if (is_bounded_ &&
-            (linked > most_linked() || family_.graph.size() > most_rows_ || family_.changed.size() > 2 * most_rows_))
+        if (is_bounded_ && (family_.graph.size() > most_rows_ || family_.changed.size() > 2 * most_rows_))
             throw FamilyTooLarge();
     }
 
@@ -114,6 +113,8 @@ private:
             return;
         }
         const std::vector<LinkedRows> linked = statements_.down(spi_, link, leaf, given, most_linked());
+        if (linked.size() > most_linked())
+            throw FamilyTooLarge();
         for (const LinkedRows& pair : linked) {
             const RowPlace row = place_of(pair.table, pair.other);
             const Node node = add(place_of(leaf, pair.given));
@@ -123,8 +124,8 @@ private:
                 watch_->linked(link, node, row);
             if (!is_gone(row))
                 tie(link, node, row);
+            check_size();
         }
-        check_size(linked.size());
     }
 
     void tell_blocked(std::size_t link, Oid leaf, const RowIds& blocked)

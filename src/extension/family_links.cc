@@ -204,6 +204,17 @@ std::vector<Oid> FamilyLinks::referenced_first(std::vector<Oid> leaves) const
     return ordered;
 }
 
+bool constraints_know_families(const FamilyLinks& links)
+{
+    // What a constraint changes may go by another one, and which of them comes first is a matter of their names. Rows
+    // of the target count one by one.
+    const auto is_known = [&](const FamilyLink& link) {
+        return OidIsValid(link.constraint) && link.kind != LinkKind::change && !may_be_kept(link) &&
+               (link.kind == LinkKind::blocker || topmost_table(link.to) != topmost_table(links.target()));
+    };
+    return std::ranges::all_of(links.all(), is_known);
+}
+
 bool needs_families(const Policy& policy, const FamilyLinks& links)
 {
     if (policy.action == "archive" || policy.split_families || links.has_relations())

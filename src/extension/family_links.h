@@ -79,6 +79,11 @@ private:
     mutable std::map<Oid, LeafFacts> leaves_; // found out when asked, as there may be hundreds of partitions
 };
 
+// Whether constraints that see one row of the target deleted would delete its whole family as it is gathered, or raise
+// an error when some row may not go, though perhaps also when all of them could go together. Takes AccessShareLock on
+// dependent tables.
+bool constraints_know_families(const FamilyLinks& links);
+
 // Whether rows of the target need more than a plain DELETE that leaves the rest to the constraints: a graph in which an
 // order matters, a trigger that could keep a dependent row, an action or an option that must know every row. Takes
 // AccessShareLock on dependent tables.

@@ -10,6 +10,7 @@ enum class RemovalWay {
     one_statement, // every row that goes, of all tables, by one WITH
     roots_only, // the eligible rows by plain DELETE, and the constraints do the rest: where a trigger of a row deletes
                 // or changes others of its family, which one statement cannot do
+    root_alone, // nothing is gathered: one eligible row by plain DELETE, and the constraints do all the rest, or raise
 };
 
 // A trigger kept rows: nothing may be committed, and they are known now.

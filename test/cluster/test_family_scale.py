@@ -12,7 +12,7 @@ import pytest
 from pgserver import SOAK
 from surface import Background, Cleanup
 
-PARENTS, CHILDREN, LARGE = (1000, 2000, 2_000_000) if SOAK else (200, 100, 60_000)
+PARENTS, CHILDREN, LARGE = (1000, 2000, 2_000_000) if SOAK else (200, 100, 120_000)
 TRANSACTIONS, CLIENTS = (100_000, 4) if SOAK else (2_000, 2)
 STAYING = 1000  # parents that are not due
 MOST_MEMORY = 8 * 1024  # kB more than a small run takes
@@ -144,16 +144,25 @@ def report(what, batches, memory, base):
           f" memory {memory} kB, of a small run {base} kB")
 
 
-@pytest.mark.parametrize("blocker", [False, True], ids=["plain", "family"])
-def test_many_children(cleanup, blocker):
-    """blocker: with a key that may block, and two ways to a child, so that families are gathered before they go."""
+def add_second_way(cleanup):
+    """A key that may block, and two ways to a child, so that families are gathered before they go."""
+    cleanup.sql("""
+        ALTER TABLE child ADD other bigint;
+        CREATE INDEX ON child (other);
+        ALTER TABLE child ADD FOREIGN KEY (other) REFERENCES parent ON DELETE CASCADE;
+        CREATE TABLE keeper (child bigint REFERENCES child);
+        CREATE INDEX ON keeper (child)""")
+
+
+ways = pytest.mark.parametrize("gathered", [False, True], ids=["plain", "family"])
+
+
+@ways
+def test_many_children(cleanup, gathered):
     fill(cleanup, 1, PARENTS, CHILDREN)
-    if blocker:
-        cleanup.sql("ALTER TABLE child ADD other bigint; CREATE TABLE keeper (child bigint)")
+    if gathered:
+        add_second_way(cleanup)
     declare(cleanup)
-    if blocker:
-        cleanup.sql("CREATE INDEX ON child (other); ALTER TABLE child ADD FOREIGN KEY (other) REFERENCES parent ON DELETE CASCADE;"
-                    "ALTER TABLE keeper ADD FOREIGN KEY (child) REFERENCES child; CREATE INDEX ON keeper (child)")
     done, batches, memory = run_and_measure(cleanup)
     assert (done.status, done.rows, done.dependent_rows) == ("succeeded", PARENTS, PARENTS * CHILDREN), done
     assert cleanup.value("SELECT count(*) FROM child") == 0
@@ -165,15 +174,24 @@ def test_many_children(cleanup, blocker):
         assert p95([ms for ms, _ in batches]) <= 2 * batch_target(cleanup)
 
 
-def test_one_large_family(cleanup):
-    """It goes whole, in a batch of its own."""
+def fill_with_one_large(cleanup):
+    """Parents, of which the one in the middle has LARGE children."""
     fill(cleanup, 1, PARENTS // 2, CHILDREN // 10)
     fill(cleanup, PARENTS // 2 + 1, 1, LARGE)
     fill(cleanup, PARENTS // 2 + 2, PARENTS // 2, CHILDREN // 10)
+    return PARENTS // 2 * 2 * (CHILDREN // 10)
+
+
+@ways
+def test_one_large_family(cleanup, gathered):
+    """It goes whole, in a batch of its own, and its rows are not in memory."""
+    others = fill_with_one_large(cleanup)
+    if gathered:
+        add_second_way(cleanup)
     declare(cleanup)
     done, batches, memory = run_and_measure(cleanup)
-    total = PARENTS // 2 * 2 * (CHILDREN // 10) + LARGE
-    assert (done.status, done.rows, done.dependent_rows) == ("succeeded", PARENTS // 2 * 2 + 1, total), done
+    assert (done.status, done.rows, done.dependent_rows) == ("succeeded", PARENTS // 2 * 2 + 1, others + LARGE), done
+    assert not cleanup.rows("SELECT FROM parent UNION ALL SELECT FROM child")
     base = small_run(cleanup)
     report(f"one parent with {LARGE} children among {PARENTS}", batches, memory, base)
     assert memory <= base + MOST_MEMORY
@@ -181,6 +199,33 @@ def test_one_large_family(cleanup):
         ordinary = sorted(ms for ms, _ in batches)[:-1]
         assert max(batches)[1] == 1
         assert p95(ordinary) <= 2 * batch_target(cleanup)
+
+
+def test_large_family_that_stays(cleanup):
+    """Whole, for the sake of one of its rows; all others go."""
+    others = fill_with_one_large(cleanup)
+    add_second_way(cleanup)
+    declare(cleanup)
+    cleanup.sql(f"INSERT INTO keeper SELECT max(id) FROM child WHERE parent = {PARENTS // 2 + 1}")
+    done = cleanup.run("parents")
+    assert (done.status, done.rows, done.dependent_rows, done.skipped_rows) == ("partial", PARENTS // 2 * 2, others, 1), done
+    assert cleanup.value("SELECT count(*) FROM child") == LARGE
+    assert cleanup.value("SELECT id FROM parent") == PARENTS // 2 + 1
+
+
+def test_large_family_that_must_be_gathered(cleanup):
+    """The constraints alone would delete a child before the row that keeps it, and which goes as well."""
+    others = fill_with_one_large(cleanup)
+    declare(cleanup)
+    cleanup.sql("""
+        CREATE TABLE tag (child bigint REFERENCES child ON DELETE RESTRICT, parent bigint REFERENCES parent ON DELETE CASCADE);
+        INSERT INTO tag SELECT id, parent FROM child WHERE id % 1000 = 0;
+        CREATE INDEX ON tag (child);
+        CREATE INDEX ON tag (parent)""")
+    tags = cleanup.value("SELECT count(*) FROM tag")
+    done = cleanup.run("parents")
+    assert (done.status, done.rows, done.dependent_rows) == ("succeeded", PARENTS // 2 * 2 + 1, others + LARGE + tags), done
+    assert not cleanup.rows("SELECT FROM parent UNION ALL SELECT FROM child UNION ALL SELECT FROM tag")
 
 
 def batch_target(cleanup):
