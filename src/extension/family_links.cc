@@ -209,8 +209,11 @@ bool constraints_know_families(const FamilyLinks& links)
     // What a constraint changes may go by another one, and which of them comes first is a matter of their names. Rows
     // of the target count one by one.
     const auto is_known = [&](const FamilyLink& link) {
+        if (link.kind == LinkKind::blocker && !links.may_go(link.to))
+            return true;
         return OidIsValid(link.constraint) && link.kind != LinkKind::change && !may_be_kept(link) &&
-               (link.kind == LinkKind::blocker || topmost_table(link.to) != topmost_table(links.target()));
+               topmost_table(link.to) != topmost_table(links.target()) &&
+               std::ranges::all_of(leaves_of(link.to), [&](Oid leaf) { return links.is_ours(leaf); });
     };
     return std::ranges::all_of(links.all(), is_known);
 }
