@@ -29,7 +29,7 @@ class Families:
         self.eligible = {(graph.target, n) for n in eligible}
         self.musts = {row: set() for row in rows}  # what goes with a row
         self.mays = {row: set() for row in rows}  # what goes with it unless another row of the target uses it
-        self.users = {}  # of such a row: the rows of the target that match it
+        self.users = {}  # of such a row: the rows that match it, of the target, or of what it is a partition of
         self.blockers = {row: set() for row in rows}  # what must be gone for the row to go
         self.setters = {row: [] for row in rows}  # (row that is changed when this one goes, key)
         self.vetoed = {row for row in rows if triggers and rows[row]["kept"]}
@@ -61,18 +61,19 @@ class Families:
 
     def pairs_of_relation(self, relation):
         """(row of the target, related row) that match."""
-        return [(root, other) for root in self._rows_of(self.graph.target, self.graph.part)
+        return self._matches(relation, self.graph.part)
+
+    def _matches(self, relation, part):
+        return [(root, other) for root in self._rows_of(self.graph.target, part)
                 for other in self._rows_of(relation.related, None)
                 if all(self.rows[root][column] is not None and self.rows[root][column] == self.rows[other][name]
                        for column, name in relation.on_columns.items())]
 
     def _relate(self, relation):
         for root, other in self.pairs_of_relation(relation):
-            if relation.unless_referenced:
-                self.mays[root].add(other)
-                self.users.setdefault(other, set()).add(root)
-            else:
-                self.musts[root].add(other)
+            (self.mays if relation.unless_referenced else self.musts)[root].add(other)
+        for user, other in self._matches(relation, None) if relation.unless_referenced else []:
+            self.users.setdefault(other, set()).add(user)
 
     def _rows_of(self, table, part):
         return [row for row in self.rows if row[0] == table and self.graph.tables[table].holds(part, row[1])]
