@@ -55,8 +55,8 @@ std::vector<BlockRange> small_parts(BlockRange blocks)
 LeafRun::LeafRun(const RunContext& context, const Eligibility& eligibility, Oid leaf, RunLimits& limits,
                  SkippedReasons& skipped)
     : context_(context), eligibility_(eligibility), leaf_(leaf), limits_(limits), skipped_(skipped),
-      statements_(context.policy, eligibility, leaf, context.session.owner,
-                  reference_rule(context.policy, context.links), context.update),
+      skipped_elsewhere_(skipped), statements_(context.policy, eligibility, leaf, context.session.owner,
+                                               reference_rule(context.policy, context.links), context.update),
       batches_(context, eligibility, statements_, reference_rule(context.policy, context.links)),
       rows_sizer_(
           target_duration(context.request),
@@ -322,9 +322,22 @@ void LeafRun::check_failing_rows(const pg::PgError& last) const
 
 void LeafRun::set_failed(const ItemPointerData& row, const pg::PgError& error)
 {
+    if (leftovers_.failed.empty())
+        removed_before_failure_ = removed_;
     leftovers_.failed.insert(row);
     --limits_.failing_rows_left;
     skipped_.add(concat(error.sqlstate_text(), ": ", error.fields().message), 1, sample({row}));
+}
+
+// A row may have failed for the sake of another one that has gone since, or may have gone with it.
+void LeafRun::forget_failures()
+{
+    if (leftovers_.failed.empty() || removed_ == removed_before_failure_)
+        return;
+    skipped_ = skipped_elsewhere_;
+    limits_.failing_rows_left += static_cast<int>(leftovers_.failed.size());
+    for (const ItemPointerData& row : std::exchange(leftovers_.failed, {}))
+        remember(RowIds{row});
 }
 
 std::vector<std::string> LeafRun::sample(const RowIds& rows)
@@ -427,6 +440,8 @@ std::int64_t LeafRun::try_left_again()
 
 void LeafRun::finish(bool try_again)
 {
+    if (try_again)
+        forget_failures();
     for (int pass = 0; try_again && pass < most_passes; ++pass) {
         follow_moved_rows();
         if (leftovers_.again.empty())

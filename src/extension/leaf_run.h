@@ -50,6 +50,7 @@ private:
     void redo_lock_first(const WorkUnit& unit, std::int64_t done_units);
     void isolate(const RowIds& rows, const pg::PgError& first, std::int64_t done_units);
     void set_failed(const ItemPointerData& row, const pg::PgError& error);
+    void forget_failures();
     std::optional<pg::PgError> try_batch(const WorkUnit& unit, BatchMode mode, std::int64_t done_units,
                                          Patience patience = Patience::unlimited);
     std::int64_t try_left_again();
@@ -70,6 +71,7 @@ private:
     Oid leaf_;
     RunLimits& limits_;
     SkippedReasons& skipped_;
+    const SkippedReasons skipped_elsewhere_; // before this leaf table
     LeafStatements statements_;
     BatchRunner batches_;
     core::BatchSizer rows_sizer_;
@@ -80,8 +82,9 @@ private:
     bool has_moved_ = false;     // rows of this table were changed by constraints or triggers, and are elsewhere
     bool rows_are_slow_ = false; // so slow that one block is too much for a batch
     std::int64_t removed_ = 0;   // so far
-    std::int64_t vetoed_ = 0;    // in the last pass
-    std::int64_t stayed_ = 0;    // neither blocked nor failing: vetoed, or locked
+    std::int64_t removed_before_failure_ = 0;
+    std::int64_t vetoed_ = 0; // in the last pass
+    std::int64_t stayed_ = 0; // neither blocked nor failing: vetoed, or locked
     std::vector<std::string> stayed_samples_;
 };
 

@@ -28,7 +28,7 @@ struct RowIdLess {
 // What one leaf table's walk leaves for the end.
 struct LeafLeftovers {
     core::BlockRanges again{4096};               // blocks where a row stayed behind: tried once more
-    std::set<ItemPointerData, RowIdLess> failed; // rows whose deletion raises an error: not tried again
+    std::set<ItemPointerData, RowIdLess> failed; // rows whose deletion raises an error: tried once more
 };
 
 } // namespace pgcleanup

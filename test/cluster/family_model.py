@@ -128,6 +128,19 @@ def expected(graph, rows, eligible, triggers=True):
     return outcome
 
 
+def expected_in_several_batches(graph, rows, eligible):
+    """What a run of several batches may lead to as well: once those who went for the sake of something shared are gone, what
+    they shared themselves goes with the last row that shares it."""
+    outcome = expected(graph, rows, eligible)
+    families = Families(graph, rows, eligible)
+    families.eligible |= {shared for shared, users in families.users.items() if users <= outcome.gone}
+    several = Outcome(eligible=outcome.eligible, after={row: dict(values) for row, values in rows.items()})
+    several.gone = families.going()
+    several.blocked = several.eligible - several.gone
+    carry_out(graph, families, several)
+    return several
+
+
 def expected_of_skip(graph, rows, eligible):
     """on_reference 'skip': nothing goes that anything references, but for a row that references itself."""
     outcome = Outcome(eligible={(graph.target, n) for n in eligible}, after={row: dict(values) for row, values in rows.items()})
