@@ -162,8 +162,8 @@ void remove_expired_archived_rows(const OwnerSession& session, const TaskChannel
     }
     // The same archive of a table that was made anew is registered twice.
     std::ranges::sort(of_archives, {}, &Policy::target);
-    const auto twice = std::ranges::unique(of_archives, {}, &Policy::target);
-    of_archives.erase(twice.begin(), twice.end());
+    const auto is_same = [](const Policy& left, const Policy& right) { return left.target == right.target; };
+    of_archives.erase(std::unique(of_archives.begin(), of_archives.end(), is_same), of_archives.end());
     for (const Policy& of_archive : of_archives)
         ArchiveRetention(session, channel, of_archive, policy.id, extension).execute();
 }
