@@ -63,11 +63,6 @@ void CheckReport::otherwise_ok(const std::string& name, std::string detail)
         add(CheckStatus::ok, name, std::move(detail));
 }
 
-std::string call_text(const pg::Extension& extension, std::string_view function, std::string_view argument)
-{
-    return pg::concat("SELECT * FROM ", extension.schema_name, ".", function, "(", pg::quote_literal(argument), ");");
-}
-
 } // namespace pgcleanup
 
 extern "C" {

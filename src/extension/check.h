@@ -1,6 +1,7 @@
 // cleanup_check: one row per finding, and one "ok" per topic that has none.
 #pragma once
 
+#include "extension/calls.h"
 #include "extension/stats.h"
 
 namespace pgcleanup {
@@ -19,9 +20,6 @@ public:
 private:
     std::vector<std::vector<pg::Cell>> rows_;
 };
-
-// Where the topics write statements that can be pasted: "SELECT schema.cleanup_run('old_events');"
-std::string call_text(const pg::Extension& extension, std::string_view function, std::string_view argument);
 
 // Whether the library is that of the installed extension.
 void check_version(const pg::Extension& extension, CheckReport& report);

@@ -1,4 +1,5 @@
 // cleanup_add_policy, cleanup_alter_policy, cleanup_drop_policy.
+#include "extension/calls.h"
 #include "extension/cron_jobs.h"
 #include "extension/policy_access.h"
 #include "extension/policy_rules.h"
@@ -123,13 +124,6 @@ void set_target(Policy& policy, Oid relation)
     policy.target_is_bound = true;
 }
 
-// The function as a statement of this session reaches it.
-std::string callable(const pg::Extension& extension, const std::string& function)
-{
-    const bool visible = pg::pg_call([&] { return list_member_oid(fetch_search_path(false), extension.schema); });
-    return visible ? function : concat(extension.schema_name, ".", function);
-}
-
 std::int64_t add_policy(FunctionCallInfo fcinfo)
 {
     const pg::Extension extension = pg::extension();
@@ -155,8 +149,7 @@ std::int64_t add_policy(FunctionCallInfo fcinfo)
     return id;
 }
 
-// --- altering
-// ----------------------------------------------------------------------------------------------------------
+// Altering.
 
 struct Clearable {
     const char* name;
