@@ -1,6 +1,6 @@
 #include "extension/run_caller.h"
 
-#include "extension/run_coordinator.h"
+#include "extension/run_row.h"
 #include "extension/settings.h"
 #include "pg/lock_tag.h"
 #include "pg/text.h"
@@ -16,10 +16,6 @@ namespace {
 
 constexpr std::chrono::milliseconds poll_interval{500};
 constexpr std::chrono::seconds end_of_patience{10};
-
-constexpr const char* insert_run_sql = R"(
-INSERT INTO @extschema@.cleanup_runs (trigger, forced, requested_by, started_at, status, request)
-VALUES ($5, $1, $2, $3, 'running', $4::jsonb) RETURNING run_id)";
 
 // Runs when the caller's end of the channel goes away, by an error or the end of the process too (FATAL).
 void pg_asker_is_gone(dsm_segment* /*segment*/, Datum state)
@@ -89,14 +85,7 @@ std::int64_t start_run_at_commit(const TaskRequest& request, const pg::Extension
     {
         const pg::AsExtensionOwner owner(extension);
         pg::Spi spi;
-        const pg::Rows rows =
-            spi.run(pg::in_extension_schema(insert_run_sql, extension), Parameters()
-                                                                            .boolean(request.force)
-                                                                            .name(pg::role_name(request.requested_by))
-                                                                            .timestamp(request.start)
-                                                                            .text(request_json(request))
-                                                                            .text(trigger_name(request.trigger)));
-        complete.run_id = pg::to_int64(rows[0][0]);
+        complete.run_id = insert_run(spi, extension, request, std::nullopt);
     }
     // Together with the coordinator's own lock, so that the run is never seen running and dead.
     pg::LockTag(anchor, pg::LockKind::run_alive, static_cast<uint32>(complete.run_id)).lock(ShareLock, false);

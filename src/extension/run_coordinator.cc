@@ -8,6 +8,7 @@
 #include "extension/liveness.h"
 #include "extension/rights.h"
 #include "extension/run_record.h"
+#include "extension/run_row.h"
 #include "extension/schedule_state.h"
 #include "extension/settings.h"
 #include "pg/text.h"
@@ -28,10 +29,6 @@ constexpr milliseconds poll_interval{500};
 constexpr milliseconds slot_pause{100};
 constexpr milliseconds longest_slot_pause{1000};
 constexpr int slot_attempts = 8;
-
-constexpr const char* insert_run_sql = R"(
-INSERT INTO @extschema@.cleanup_runs (trigger, forced, requested_by, request, started_at, status, worker_pid)
-VALUES ($6, $1, $2, $3::jsonb, $4, 'running', $5) RETURNING run_id)";
 
 constexpr const char* adopt_run_sql = R"(
 UPDATE @extschema@.cleanup_runs SET worker_pid = $2 WHERE run_id = $1)";
@@ -129,24 +126,6 @@ auto in_bookkeeping(const pg::Extension& extension, Work&& work)
 
 } // namespace
 
-std::string request_json(const TaskRequest& request)
-{
-    pg::JsonObject json;
-    if (request.policy_id != 0)
-        json.number("policy_id", request.policy_id);
-    if (request.restored_run != 0)
-        json.number("restored_run", request.restored_run);
-    if (request.has_condition)
-        json.text("condition", std::string_view(request.condition));
-    if (request.has_retain)
-        json.text("retain", std::string_view(request.retain));
-    if (request.max_rows.is_set)
-        json.number("max_rows", request.max_rows.value);
-    if (request.max_microseconds.is_set)
-        json.number("max_microseconds", request.max_microseconds.value);
-    return json.boolean("wait", request.wait).str();
-}
-
 RunCoordinator::RunCoordinator(const TaskChannel& channel) : channel_(channel), request_(channel.state().request)
 {
     WorkerTransaction transaction;
@@ -190,7 +169,7 @@ bool RunCoordinator::begin()
         if (!begin_scheduled())
             return false;
     } else if (request_.wait) {
-        in_bookkeeping(extension_, [this](Spi& spi) { insert_run(spi); });
+        in_bookkeeping(extension_, [this](Spi& spi) { begin_row(spi); });
     } else if (!wait_for_caller()) {
         return false;
     }
@@ -201,16 +180,9 @@ bool RunCoordinator::begin()
     return true;
 }
 
-void RunCoordinator::insert_run(Spi& spi)
+void RunCoordinator::begin_row(Spi& spi)
 {
-    run_id_ = pg::to_int64(
-        spi.run(pg::in_extension_schema(insert_run_sql, extension_), Parameters()
-                                                                         .boolean(request_.force)
-                                                                         .name(pg::role_name(request_.requested_by))
-                                                                         .text(request_json(request_))
-                                                                         .timestamp(request_.start)
-                                                                         .int4(MyProcPid)
-                                                                         .text(trigger_name(request_.trigger)))[0][0]);
+    run_id_ = insert_run(spi, extension_, request_, MyProcPid);
     // Before the row can be seen, so that nobody finds it running and dead. Waits at most for someone who looks.
     pg::LockTag(anchor_, pg::LockKind::run_alive, static_cast<uint32>(run_id_)).lock(ShareLock, true);
 }
@@ -242,7 +214,7 @@ bool RunCoordinator::take_schedule(Spi& spi)
     request_.policy_id = schedule_->policy_id;
     request_.start = pg::now();
     request_.requested_by = OidIsValid(schedule_->target) ? owner_of(schedule_->target) : extension_.owner;
-    insert_run(spi);
+    begin_row(spi);
     begin_run(spi, extension_, *schedule_, decision, run_id_);
     schedule_->state = core::ScheduleState{decision.due.value_or(decision.handled_until)};
     return true;
@@ -335,7 +307,7 @@ void RunCoordinator::run_one(const Policy& policy)
 void RunCoordinator::run_in_worker(const Policy& policy)
 {
     Worker worker = start_worker(policy);
-    wait_for_worker(worker, policy);
+    wait_for_worker(worker);
     std::string message = "the worker ended before its work was done; the server's log says why";
     if (terminated_)
         message = "the worker did not answer the cancel and was terminated";
@@ -371,7 +343,7 @@ Worker RunCoordinator::start_worker(const Policy& policy)
     }
 }
 
-void RunCoordinator::wait_for_worker(Worker& worker, const Policy& /*policy*/)
+void RunCoordinator::wait_for_worker(Worker& worker)
 {
     for (;;) {
         bool closed = false;

@@ -11,9 +11,6 @@
 
 namespace pgcleanup {
 
-// What cleanup_runs.request says of what was asked for.
-std::string request_json(const TaskRequest& request);
-
 class RunCoordinator {
 public:
     explicit RunCoordinator(const TaskChannel& channel);
@@ -25,7 +22,7 @@ private:
 
     bool begin();
     bool wait_for_caller();
-    void insert_run(pg::Spi& spi);
+    void begin_row(pg::Spi& spi);
     bool begin_scheduled();
     bool take_schedule(pg::Spi& spi);
     void end_scheduled(pg::Spi& spi) const;
@@ -36,7 +33,7 @@ private:
     void run_one(const Policy& policy);
     void run_in_worker(const Policy& policy);
     Worker start_worker(const Policy& policy);
-    void wait_for_worker(Worker& worker, const Policy& policy);
+    void wait_for_worker(Worker& worker);
     void look_for_ending();
     void look_at_schedule();
     void pass_ending_on(Worker& worker);

@@ -1,25 +1,21 @@
-// cleanup_run and cleanup_cancel.
-#include "extension/audit.h"
+// cleanup_run.
+#include "extension/arguments.h"
+#include "extension/calls.h"
 #include "extension/eligibility.h"
 #include "extension/leaf_statements.h"
 #include "extension/owner_session.h"
 #include "extension/policy_state.h"
 #include "extension/rights.h"
 #include "extension/run_caller.h"
-#include "extension/run_record.h"
 #include "extension/settings.h"
 #include "extension/transaction_rules.h"
-#include "pg/lock_tag.h"
 #include "pg/look.h"
 #include "pg/result_set.h"
 #include "pg/subtransaction.h"
 #include "pg/text.h"
 
-#include <csignal>
-
 extern "C" {
 PG_FUNCTION_INFO_V1(cleanup_run);
-PG_FUNCTION_INFO_V1(cleanup_cancel);
 }
 
 namespace pgcleanup {
@@ -27,10 +23,10 @@ namespace pgcleanup {
 namespace {
 
 using pg::concat;
-using pg::Parameters;
 using pg::pg_call;
 
-constexpr const char* every_policy = "*";
+// A hundred years: no run takes longer, and a clock that it is added to does not overflow.
+constexpr double longest_duration = 100 * 365.0 * USECS_PER_DAY;
 
 // The arguments of cleanup_run, as they were given.
 struct RunArguments {
@@ -53,27 +49,17 @@ struct RunArguments {
                .hint = std::move(hint)});
 }
 
-std::optional<TimestampTz> time_argument(FunctionCallInfo fcinfo, int n)
-{
-    if (PG_ARGISNULL(n))
-        return std::nullopt;
-    const TimestampTz time = PG_GETARG_TIMESTAMPTZ(n);
-    if (TIMESTAMP_NOT_FINITE(time))
-        refuse("a time for cleanup_run must be finite", "", "Leave the argument out for no limit.");
-    return time;
-}
-
 std::optional<std::int64_t> duration_argument(FunctionCallInfo fcinfo, int n)
 {
     if (PG_ARGISNULL(n))
         return std::nullopt;
     const Interval* interval = PG_GETARG_INTERVAL_P(n);
-    const std::int64_t microseconds =
-        interval->time + (static_cast<std::int64_t>(interval->month) * DAYS_PER_MONTH + interval->day) * USECS_PER_DAY;
-    if (microseconds <= 0)
+    const double days = static_cast<double>(interval->month) * DAYS_PER_MONTH + interval->day;
+    const double microseconds = static_cast<double>(interval->time) + days * USECS_PER_DAY;
+    if (microseconds < 1)
         refuse("max_duration must be positive", concat("It is ", pg::output_text(PG_GETARG_DATUM(n), INTERVALOID), "."),
                "Leave it out for no limit.");
-    return microseconds;
+    return static_cast<std::int64_t>(std::min(microseconds, longest_duration));
 }
 
 bool flag_argument(FunctionCallInfo fcinfo, int n, const char* name)
@@ -87,23 +73,14 @@ bool flag_argument(FunctionCallInfo fcinfo, int n, const char* name)
 RunArguments run_arguments(FunctionCallInfo fcinfo)
 {
     RunArguments arguments;
-    const std::optional<std::string> policy = pg::text_argument(fcinfo, 0);
-    if (!policy)
-        pg::raise({.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED,
-                   .message = "policy must not be NULL",
-                   .hint = "Name a policy, or leave the argument out to run every enabled one."});
-    arguments.policy = *policy;
-    if (!PG_ARGISNULL(1)) {
-        const pg::SettingsScope settings;
-        settings.set("IntervalStyle", "postgres");
-        arguments.retain = pg::output_text(PG_GETARG_DATUM(1), INTERVALOID);
-    }
-    arguments.age_from = time_argument(fcinfo, 2);
-    arguments.age_to = time_argument(fcinfo, 3);
+    arguments.policy = policy_argument(fcinfo, 0);
+    arguments.retain = interval_argument(fcinfo, 1);
+    arguments.age_from = time_argument(fcinfo, 2, "age_from");
+    arguments.age_to = time_argument(fcinfo, 3, "age_to");
     if (!PG_ARGISNULL(4))
         arguments.max_rows = PG_GETARG_INT64(4);
     arguments.max_microseconds = duration_argument(fcinfo, 5);
-    arguments.as_of = time_argument(fcinfo, 6);
+    arguments.as_of = time_argument(fcinfo, 6, "as_of");
     arguments.force = flag_argument(fcinfo, 7, "force");
     arguments.wait = flag_argument(fcinfo, 8, "wait");
     return arguments;
@@ -113,8 +90,7 @@ void check_limits(const RunArguments& arguments)
 {
     if (arguments.max_rows && *arguments.max_rows < 1)
         refuse("max_rows must be at least 1", concat("It is ", *arguments.max_rows, "."), "Leave it out for no limit.");
-    if (arguments.age_from && arguments.age_to && *arguments.age_from >= *arguments.age_to)
-        refuse("age_from must be before age_to", "", "Rows are taken when age_from <= age and age < age_to.");
+    check_age_range(arguments.age_from, arguments.age_to);
     const bool is_narrowed = arguments.retain || arguments.age_from || arguments.age_to || arguments.as_of;
     if (is_narrowed && arguments.policy == every_policy)
         refuse("retain, age_from, age_to and as_of need the name of a policy",
@@ -180,16 +156,16 @@ PolicyState state_without_lock(const Policy& policy)
 }
 
 // A policy by its name must be able to run; with '*', what cannot is reported in its row.
-void check_named_policy(const Policy& policy)
+void check_named_policy(const pg::Extension& extension, const Policy& policy)
 {
     const PolicyState state = state_without_lock(policy);
     if (state.condition == PolicyCondition::ready)
         return;
     if (state.condition == PolicyCondition::disabled)
-        pg::raise(
-            {.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-             .message = concat("policy \"", policy.name, "\" is disabled"),
-             .hint = concat("SELECT cleanup_alter_policy(", pg::quote_literal(policy.name), ", enabled => true);")});
+        pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                   .message = concat("policy \"", policy.name, "\" is disabled"),
+                   .hint = concat("SELECT ", callable(extension, "cleanup_alter_policy"), "(",
+                                  pg::quote_literal(policy.name), ", enabled => true);")});
     pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                .message = concat("policy \"", policy.name, "\" on table ", policy.target_name, " is ",
                                  state_name(state.condition)),
@@ -270,7 +246,7 @@ void run(FunctionCallInfo fcinfo)
         check_waiting_transaction(tables_of(policies));
     if (arguments.policy != every_policy) {
         look([&] {
-            check_named_policy(policies.front());
+            check_named_policy(extension, policies.front());
             check_as_of(arguments, policies.front(), start);
             cutoff_at(policies.front(), start, arguments.retain);
         });
@@ -286,88 +262,6 @@ void run(FunctionCallInfo fcinfo)
                      "0", "0", std::nullopt, "the run starts when this transaction commits; watch cleanup_progress"});
 }
 
-// The coordinator is who holds the run's lock for the session; a caller who has just asked holds it too.
-constexpr const char* find_run_sql = R"(
-SELECT r.status, r.requested_by, (r.request->>'policy_id')::bigint, (
-  SELECT l.pid FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid AND a.backend_type = 'pg_cleanup run'
-  WHERE l.locktype = 'object' AND l.granted AND l.database = a.datid AND l.classid = $2
-    AND l.objid = (r.run_id & 4294967295)::oid AND l.objsubid = $3 LIMIT 1)
-FROM @extschema@.cleanup_runs AS r WHERE r.run_id = $1)";
-
-constexpr const char* policies_of_run_sql = R"(
-SELECT DISTINCT policy_id FROM @extschema@.cleanup_run_targets WHERE run_id = $1)";
-
-bool is_requester(const std::string& requested_by, Oid member)
-{
-    const Oid requester = pg_call([&] { return get_role_oid(requested_by.c_str(), true); });
-    return OidIsValid(requester) && pg_call([&] { return has_privs_of_role(member, requester); });
-}
-
-// What the role may do with the run by way of its policies: the most that it may do with one of them.
-std::optional<Right> right_to_run(pg::Spi& spi, const pg::Extension& extension, const Rights& rights,
-                                  std::int64_t run_id, const pg::Cell& requested_policy)
-{
-    if (rights.may_with_every_policy(Right::run))
-        return Right::run;
-    std::vector<std::int64_t> ids;
-    if (requested_policy)
-        ids.push_back(pg::to_int64(requested_policy));
-    for (const auto& row : spi.run(pg::in_extension_schema(policies_of_run_sql, extension), Parameters().int8(run_id)))
-        ids.push_back(pg::to_int64(row[0]));
-    std::optional<Right> right;
-    if (rights.may_with_every_policy(Right::see))
-        right = Right::see;
-    for (const std::int64_t id : ids) {
-        const std::optional<Policy> policy = find_policy(spi, extension, id);
-        if (policy && rights.may(Right::run, *policy))
-            return Right::run;
-        if (policy && rights.may(Right::see, *policy))
-            right = Right::see;
-    }
-    return right;
-}
-
-[[noreturn]] void raise_unknown_run(std::int64_t run_id)
-{
-    pg::raise({.sqlstate = ERRCODE_UNDEFINED_OBJECT,
-               .message = concat("there is no run ", run_id),
-               .hint = "SELECT run_id, status FROM cleanup_runs ORDER BY run_id DESC;"});
-}
-
-bool cancel(FunctionCallInfo fcinfo)
-{
-    if (PG_ARGISNULL(0))
-        pg::raise({.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED, .message = "run_id must not be NULL"});
-    check_can_write("cleanup_cancel()");
-    const std::int64_t run_id = PG_GETARG_INT64(0);
-    const pg::Extension extension = pg::extension();
-    const Oid role = GetUserId();
-    const Oid anchor = pg::lock_anchor(extension.schema);
-    const pg::AsExtensionOwner owner(extension);
-    pg::Spi spi;
-    const pg::Rows rows =
-        spi.run(pg::in_extension_schema(find_run_sql, extension),
-                Parameters().int8(run_id).oid(anchor).int4(static_cast<std::int32_t>(pg::LockKind::run_alive)));
-    if (rows.empty())
-        raise_unknown_run(run_id);
-    const Rights rights(spi, extension, role);
-    const std::optional<Right> right = is_requester(pg::to_text(rows[0][1]), role)
-                                           ? Right::run
-                                           : right_to_run(spi, extension, rights, run_id, rows[0][2]);
-    if (!right)
-        raise_unknown_run(run_id);
-    if (*right == Right::see)
-        pg::raise({.sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE,
-                   .message = concat("permission denied to cancel run ", run_id),
-                   .detail = concat("It was asked for by role ", pg::to_text(rows[0][1]),
-                                    "; others need ownership of one of its targets, or the level operator.")});
-    if (pg::to_text(rows[0][0]) != "running" || !rows[0][3])
-        return false;
-    write_audit(spi, extension, {.event = "cancel", .run_id = run_id, .actor = role});
-    kill(static_cast<pid_t>(pg::to_int64(rows[0][3])), SIGINT);
-    return true;
-}
-
 } // namespace
 
 } // namespace pgcleanup
@@ -378,9 +272,4 @@ Datum cleanup_run(PG_FUNCTION_ARGS)
         pgcleanup::run(fcinfo);
         return Datum(0);
     });
-}
-
-Datum cleanup_cancel(PG_FUNCTION_ARGS)
-{
-    return pgcleanup::pg::pg_entry([&] { return BoolGetDatum(pgcleanup::cancel(fcinfo)); });
 }

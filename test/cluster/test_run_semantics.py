@@ -295,6 +295,25 @@ def test_max_duration(slow):
     slow.check_next_run_finishes()
 
 
+def test_max_duration_of_ages(events):
+    assert events.run("events", max_duration="1000000 years").status == "succeeded"
+    assert left(events) == YOUNG
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_the_request_is_kept(events, wait):
+    """Whoever reads the history sees what was asked for, bounds included."""
+    events.sql("SET DateStyle = 'German, DMY'; SET TimeZone = 'America/New_York'")
+    run_id = events.value("SELECT run_id FROM cleanup_run('events', age_from => '2001-02-03 04:05:06+00', age_to => '2001-03-03 04:05+00',"
+                          " as_of => '2002-01-01 00:00+00', max_rows => 7, max_duration => '2 minutes', wait => %s)", [wait])
+    events.close()
+    events.wait_for_run(run_id)
+    request = events.value("SELECT request FROM cleanup_runs WHERE run_id = %s", [run_id])
+    assert request.pop("policy_id") == events.value("SELECT policy_id FROM cleanup_policies")
+    assert request == {"age_from": "2001-02-03 04:05:06+00", "age_to": "2001-03-03 04:05:00+00", "as_of": "2002-01-01 00:00:00+00",
+                       "max_rows": 7, "max_microseconds": 120000000, "wait": wait}
+
+
 def test_as_of_is_the_cutoff_of_the_dry_run(events):
     planned = events.dry_run("events")
     events.sql("INSERT INTO events VALUES (5000, %s, 'just past the preview')", [planned.cutoff])
