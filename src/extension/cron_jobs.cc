@@ -1,5 +1,6 @@
 #include "extension/cron_jobs.h"
 
+#include "extension/calls.h"
 #include "extension/owner_session.h"
 #include "extension/worker_launch.h"
 #include "pg/settings_scope.h"
@@ -55,6 +56,14 @@ std::optional<Obstacle> missing_cron()
 std::string command_of(const pg::Extension& extension, const Schedule& schedule)
 {
     return concat("SELECT ", extension.schema_name, ".cleanup_run_scheduled(", schedule.id, ")");
+}
+
+// What makes the schedule anew, whole: without its window a run would work at any hour.
+std::string statement_of(const pg::Extension& extension, const Schedule& schedule)
+{
+    return concat("SELECT ", qualified(extension, "cleanup_schedule"), "(", quote_literal(schedule.policy),
+                  ", cron => ", quote_literal(schedule.cron),
+                  schedule.run_window ? concat(", run_window => ", quote_literal(*schedule.run_window)) : "", ");");
 }
 
 template <std::size_t size>
@@ -192,9 +201,7 @@ std::optional<Obstacle> cron_obstacle(const Schedule& schedule)
                                   Parameters().text(schedule.job_name).text(schedule.created_by));
     const std::string job = concat("the job \"", schedule.job_name, "\" of role ", schedule.created_by);
     if (jobs.empty())
-        return Obstacle{concat(job, " is not in pg_cron any more"),
-                        concat("SELECT cleanup_schedule(", quote_literal(schedule.policy), ", cron => ",
-                               quote_literal(schedule.cron), ");")};
+        return Obstacle{concat(job, " is not in pg_cron any more"), statement_of(pg::extension(), schedule)};
     if (!pg::to_bool(jobs[0][0]))
         return Obstacle{concat(job, " is not active"),
                         concat("SELECT cron.alter_job(jobid, active => true) FROM cron.job WHERE jobname = ",

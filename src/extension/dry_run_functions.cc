@@ -1,6 +1,7 @@
 // cleanup_dry_run and cleanup_preview: the side of whoever calls them. The work is done in a worker as the target's
 // owner.
 #include "extension/arguments.h"
+#include "extension/calls.h"
 #include "extension/dry_run.h"
 #include "extension/eligibility.h"
 #include "extension/rights.h"
@@ -213,11 +214,12 @@ void check_may_read(const Policy& policy)
                check_enable_rls(policy.target, role, true) != RLS_ENABLED;
     });
     if (!may_read)
-        pg::raise({.sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE,
-                   .message = concat("permission denied for table ", policy.target_name),
-                   .detail = "A preview shows rows of the table: it takes SELECT on it, without row security.",
-                   .hint = concat("cleanup_dry_run counts without showing: SELECT * FROM cleanup_dry_run(",
-                                  pg::quote_literal(policy.name), ");")});
+        pg::raise(
+            {.sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE,
+             .message = concat("permission denied for table ", policy.target_name),
+             .detail = "A preview shows rows of the table: it takes SELECT on it, without row security.",
+             .hint = concat("cleanup_dry_run counts without showing: SELECT * FROM ",
+                            callable(pg::extension(), "cleanup_dry_run"), "(", pg::quote_literal(policy.name), ");")});
 }
 
 void preview(FunctionCallInfo fcinfo)

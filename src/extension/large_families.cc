@@ -1,4 +1,5 @@
 // Warns of families that are too large for one transaction.
+#include "extension/calls.h"
 #include "extension/settings.h"
 #include "extension/table_facts.h"
 #include "extension/warnings.h"
@@ -89,7 +90,8 @@ void warn_of_large_families(pg::Spi& spi, const DryRunFacts& facts, Warnings& li
         "The largest family has ", largest, " rows, more than pg_cleanup.max_family_rows (", most, "): ",
         facts.policy.split_families ? "it is split over several transactions, and torn meanwhile."
                                     : "it goes in one transaction, which holds its locks that long. To split it over "
-                                      "several, and have it torn meanwhile: SELECT cleanup_alter_policy(" +
+                                      "several, and have it torn meanwhile: SELECT " +
+                                          qualified(facts.extension, "cleanup_alter_policy") + "(" +
                                           pg::quote_literal(facts.policy.name) + ", split_families => true);"));
 }
 

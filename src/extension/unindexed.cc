@@ -102,7 +102,7 @@ std::string create_index_statements(const std::vector<Oid>& tables, const std::s
     std::string text;
     for (std::size_t n = 0; n < shown; ++n)
         text += (n == 0 ? "" : " ") + statements[n];
-    return statements.size() > shown ? concat(text, " and so on for ", statements.size() - shown, " more partitions")
+    return statements.size() > shown ? concat(text, " -- and so on for ", statements.size() - shown, " more partitions")
                                      : text;
 }
 

@@ -1,5 +1,6 @@
 #include "extension/warnings.h"
 
+#include "extension/calls.h"
 #include "extension/run_checks.h"
 #include "pg/text.h"
 
@@ -32,7 +33,8 @@ std::vector<std::string> warnings_of(pg::Spi& spi, const DryRunFacts& facts)
 void warn_if_disabled(const DryRunFacts& facts, Warnings& list)
 {
     if (!facts.policy.enabled)
-        list.push_back(concat("The policy is disabled and does not run. To enable it: SELECT cleanup_alter_policy(",
+        list.push_back(concat("The policy is disabled and does not run. To enable it: SELECT ",
+                              qualified(facts.extension, "cleanup_alter_policy"), "(",
                               pg::quote_literal(facts.policy.name), ", enabled => true);"));
 }
 

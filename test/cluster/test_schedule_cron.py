@@ -88,6 +88,16 @@ def test_next_run_is_what_the_expression_says(server):
     assert "not in pg_cron any more" in scheduled.value("SELECT detail FROM cleanup_check() WHERE check_name = 'pg_cron'")
 
 
+def test_a_job_that_is_gone_comes_back_as_it_was(server):
+    """By the statement that cleanup_check gives: without its window it would run at any hour."""
+    scheduled = Scheduled(server)
+    scheduled.schedule(cron="0 3 * * *", run_window="02:00-04:00")
+    server.sql("SELECT cron.unschedule(jobid) FROM cron.job")
+    scheduled.sql(scheduled.value("SELECT hint FROM cleanup_check() WHERE check_name = 'pg_cron'"))
+    assert scheduled.sql("SELECT cron, run_window FROM cleanup_schedules")[0] == ("0 3 * * *", "02:00-04:00")
+    assert [job[1] for job in jobs(server)] == ["0 3 * * *"]
+
+
 def test_wrong_expression(server):
     scheduled = Scheduled(server)
     with pytest.raises(psycopg2.Error) as raised:

@@ -1,0 +1,92 @@
+"""Statements in hints and warnings can be pasted as they are, also where the extension has a schema of its own that no
+search_path leads to."""
+
+import psycopg2
+import pytest
+
+from surface import Cleanup
+
+SCHEMA = "The Cleaner"
+
+
+@pytest.fixture
+def cleanup(shared_server):
+    with shared_server.database("hints", extension=False) as name:
+        made = Cleanup(shared_server, name)
+        made.sql(f'CREATE SCHEMA "{SCHEMA}"')
+        made.sql(f'CREATE EXTENSION pg_cleanup SCHEMA "{SCHEMA}"')
+        made.sql("CREATE TABLE parent (id int PRIMARY KEY, at timestamptz)")
+        made.sql("INSERT INTO parent SELECT n, now() - n * interval '1 day' FROM generate_series(1, 10) n")
+        call(made, "cleanup_add_policy('it''s old', 'parent', 'at', '5 days')")
+        yield made
+        made.close()
+
+
+def call(cleanup, expression):
+    return cleanup.rows(f'SELECT * FROM "{SCHEMA}".{expression}')
+
+
+def statement_in(text):
+    """From its first keyword on, to its end."""
+    return text[min(text.index(word) for word in ("SELECT ", "CREATE INDEX ") if word in text):]
+
+
+def warning(cleanup, words):
+    (found,) = [text for text in call(cleanup, "cleanup_dry_run('it''s old')")[0].warnings if words in text]
+    return found
+
+
+def is_enabled(cleanup):
+    return cleanup.value(f'SELECT enabled FROM "{SCHEMA}".cleanup_policies')
+
+
+def test_disabled_policy(cleanup):
+    disable = "cleanup_alter_policy('it''s old', enabled => false)"
+    call(cleanup, disable)
+    with pytest.raises(psycopg2.Error) as raised:
+        call(cleanup, "cleanup_run('it''s old')")
+    cleanup.sql(raised.value.diag.message_hint)
+    assert is_enabled(cleanup)
+    call(cleanup, disable)
+    cleanup.sql(statement_in(warning(cleanup, "is disabled")))
+    assert is_enabled(cleanup)
+
+
+def test_preview_is_not_for_everybody(cleanup, shared_server):
+    shared_server.sql("CREATE ROLE hints_viewer LOGIN")
+    try:
+        call(cleanup, "cleanup_grant('hints_viewer', 'viewer')")
+        viewer = Cleanup(shared_server, cleanup.dbname, user="hints_viewer")
+        with pytest.raises(psycopg2.Error) as raised:
+            call(viewer, "cleanup_preview('it''s old')")
+        assert viewer.rows(statement_in(raised.value.diag.message_hint))[0].eligible_rows == 6
+        viewer.close()
+    finally:
+        cleanup.sql("DROP OWNED BY hints_viewer")
+        shared_server.sql("DROP ROLE hints_viewer")
+
+
+def test_large_family(cleanup):
+    cleanup.sql("""
+        CREATE TABLE child (id int PRIMARY KEY, parent_id int REFERENCES parent ON DELETE CASCADE);
+        CREATE INDEX ON child (parent_id);
+        INSERT INTO child SELECT n, 10 FROM generate_series(1, 500) n;
+        ANALYZE""")
+    cleanup.sql(f'ALTER DATABASE {cleanup.dbname} SET pg_cleanup.max_family_rows = 100')
+    cleanup.sql(statement_in(warning(cleanup, "The largest family")))
+    assert cleanup.value(f'SELECT split_families FROM "{SCHEMA}".cleanup_policies')
+
+
+def test_indexes_of_many_partitions(cleanup):
+    """What is left out is said in a comment."""
+    cleanup.sql("""
+        CREATE TABLE child (id int, parent_id int REFERENCES parent ON DELETE CASCADE) PARTITION BY LIST (id);
+        CREATE TABLE child_1 PARTITION OF child FOR VALUES IN (1);
+        CREATE TABLE child_2 PARTITION OF child FOR VALUES IN (2);
+        CREATE TABLE child_3 PARTITION OF child FOR VALUES IN (3);
+        CREATE TABLE child_4 PARTITION OF child FOR VALUES IN (4);
+        CREATE TABLE child_5 PARTITION OF child FOR VALUES IN (5)""")
+    (hint,) = [row.hint for row in call(cleanup, "cleanup_check()") if row.check_name == "reference_index"]
+    cleanup.server.psql(hint, dbname=cleanup.dbname)
+    assert cleanup.value("SELECT count(*) FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE relname LIKE 'child%'") == 3
+    assert statement_in(warning(cleanup, "without an index")).endswith(";")  # two are left
