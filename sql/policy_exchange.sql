@@ -45,6 +45,9 @@ SELECT refused(format('SELECT cleanup_import_policies(%L)', bad)) FROM unnest(AR
   '[{"policy": "x", "target": "a.b.c.d", "condition": "true"}]',
   '[{"policy": "x", "target": "events", "condition": "true"}, {"policy": "x", "target": "events", "condition": "true"}]']) bad;
 SELECT cleanup_import_policies('[]');
+-- an error says in which policy of the import it is
+SELECT cleanup_import_policies('[{"policy": "right", "target": "events", "condition": "true"}, {"policy": "wrong", "target": "events", "age_column": "at", "retain": "30"}]');
+SELECT count(*) FROM cleanup_policies WHERE policy IN ('right', 'wrong');
 SELECT policy FROM cleanup_policies ORDER BY 1;
 
 -- Exported text means what it meant; where the importer's search_path would read it otherwise, that is said.

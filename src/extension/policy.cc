@@ -28,43 +28,16 @@ std::string select_policies()
         "(policy_id)");
 }
 
-template <class Number>
-std::optional<Number> optional_number(const pg::Cell& cell)
-{
-    return cell ? std::optional<Number>(static_cast<Number>(pg::to_int64(cell))) : std::nullopt;
-}
-
 Policy to_policy(const std::vector<pg::Cell>& cells)
 {
     auto cell = cells.begin();
     Policy policy;
     policy.id = pg::to_int64(*cell++);
     policy.name = pg::to_text(*cell++);
-    policy.target = optional_number<Oid>(*cell++).value_or(InvalidOid);
+    policy.target = pg::to_optional<Oid>(*cell++).value_or(InvalidOid);
     policy.target_name = pg::to_text(*cell++);
     policy.target_is_bound = pg::to_bool(*cell++);
-    policy.age_column = *cell++;
-    policy.retain = *cell++;
-    policy.condition = *cell++;
-    policy.action = pg::to_text(*cell++);
-    policy.set_values = *cell++;
-    policy.age_unit = *cell++;
-    policy.guard = *cell++;
-    policy.on_reference = pg::to_text(*cell++);
-    policy.archive_to = *cell++;
-    policy.archive_retain = *cell++;
-    policy.batch_size = optional_number<std::int32_t>(*cell++);
-    policy.refuse_above_rows = optional_number<std::int64_t>(*cell++);
-    if (const pg::Cell& fraction = *cell++; fraction)
-        policy.refuse_above_fraction = pg::to_double(fraction);
-    policy.time_zone = pg::to_text(*cell++);
-    policy.priority = static_cast<std::int32_t>(pg::to_int64(*cell++));
-    policy.enabled = pg::to_bool(*cell++);
-    policy.description = *cell++;
-    policy.keep_last = optional_number<std::int32_t>(*cell++);
-    policy.keep_per = pg::text_array(*cell++);
-    policy.partitions = pg::to_text(*cell++);
-    policy.split_families = pg::to_bool(*cell++);
+    cell = read_declaration(policy, cell);
     policy.created_by = pg::to_text(*cell++);
     policy.revision = pg::to_text(*cell++);
     policy.fingerprint = *cell++;
@@ -95,6 +68,33 @@ bool is_member_of_creator(const Policy& policy, Oid member)
 }
 
 } // namespace
+
+DeclarationCells read_declaration(Policy& policy, DeclarationCells cell)
+{
+    policy.age_column = *cell++;
+    policy.retain = *cell++;
+    policy.condition = *cell++;
+    policy.action = pg::to_text(*cell++);
+    policy.set_values = *cell++;
+    policy.age_unit = *cell++;
+    policy.guard = *cell++;
+    policy.on_reference = pg::to_text(*cell++);
+    policy.archive_to = *cell++;
+    policy.archive_retain = *cell++;
+    policy.batch_size = pg::to_optional<std::int32_t>(*cell++);
+    policy.refuse_above_rows = pg::to_optional<std::int64_t>(*cell++);
+    if (const pg::Cell& fraction = *cell++; fraction)
+        policy.refuse_above_fraction = pg::to_double(fraction);
+    policy.time_zone = pg::to_text(*cell++);
+    policy.priority = static_cast<std::int32_t>(pg::to_int64(*cell++));
+    policy.enabled = pg::to_bool(*cell++);
+    policy.description = *cell++;
+    policy.keep_last = pg::to_optional<std::int32_t>(*cell++);
+    policy.keep_per = pg::text_array(*cell++);
+    policy.partitions = pg::to_text(*cell++);
+    policy.split_families = pg::to_bool(*cell++);
+    return cell;
+}
 
 std::optional<Policy> find_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name)
 {

@@ -50,6 +50,13 @@ inline constexpr std::string_view policy_revision_expression =
     "',' "
     "ORDER BY r.relation_id) FROM @extschema@.cleanup_relations r WHERE r.policy_id = p.policy_id))::text, 0)::text";
 
+// Reads what a policy declares, in the order of its columns: age_column, retain, condition, action, set_values,
+// age_unit, guard, on_reference, archive_to, archive_retain, batch_size, refuse_above_rows, refuse_above_fraction,
+// time_zone, priority, enabled, description, keep_last, keep_per, partitions, split_families; intervals, JSON and
+// arrays as text. Returns what follows them.
+using DeclarationCells = std::vector<pg::Cell>::const_iterator;
+DeclarationCells read_declaration(Policy& policy, DeclarationCells cell);
+
 // All of these read as the extension's owner; `spi` must be open.
 std::optional<Policy> find_policy(pg::Spi& spi, const pg::Extension& extension, const std::string& name);
 std::optional<Policy> find_policy(pg::Spi& spi, const pg::Extension& extension, std::int64_t id);

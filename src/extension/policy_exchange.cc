@@ -18,8 +18,7 @@ namespace {
 
 using pg::concat;
 
-// --- export
-// ------------------------------------------------------------------------------------------------------------
+// Export.
 
 std::string export_query()
 {
@@ -51,8 +50,7 @@ std::string export_policies()
     return pg::to_text(spi.run(pg::in_extension_schema(export_query(), extension), pg::Parameters().text(ids))[0][0]);
 }
 
-// --- import
-// ------------------------------------------------------------------------------------------------------------
+// Import.
 
 constexpr const char* members =
     "policy text, target text, age_column name, retain interval, condition text, action text, set_values jsonb, "
@@ -89,21 +87,30 @@ void check_shape(pg::Spi& spi, const std::string& policies)
         raise_not_an_export(concat("A policy has no member \"", pg::to_text(row[0]), "\"."));
 }
 
-pg::Rows read_members(pg::Spi& spi, const pg::Extension& extension, const std::string& policies)
+// Each policy's name and JSON text.
+pg::Rows read_elements(pg::Spi& spi, const pg::Extension& extension, const std::string& policies)
 {
     const pg::AsExtensionOwner as_owner(extension);
     check_shape(spi, policies);
+    return spi.run("SELECT coalesce(e->>'policy', ''), e::text FROM jsonb_array_elements($1::jsonb) e",
+                   pg::Parameters().text(policies));
+}
+
+std::vector<pg::Cell> read_members(pg::Spi& spi, const pg::Extension& extension, const std::string& element)
+{
+    const std::string time_zone = pg::current_setting("TimeZone");
+    const pg::AsExtensionOwner as_owner(extension);
     return spi.run(
         concat(
             "SELECT policy, target, age_column, retain::text, condition, coalesce(action, 'delete'), "
             "set_values::text, age_unit, guard, coalesce(on_reference, 'follow'), archive_to, "
             "CASE WHEN e ? 'archive_retain' THEN archive_retain ELSE '7 days' END::text, batch_size, "
             "refuse_above_rows, refuse_above_fraction, "
-            "time_zone, coalesce(priority, 100), coalesce(enabled, true), description, "
+            "coalesce(time_zone, $2), coalesce(priority, 100), coalesce(enabled, true), description, "
             "keep_last, keep_per::text, coalesce(partitions, 'drop'), coalesce(split_families, false), relations::text "
-            "FROM jsonb_array_elements($1::jsonb) e CROSS JOIN LATERAL jsonb_to_record(e) x (",
+            "FROM (SELECT $1::jsonb) f (e) CROSS JOIN LATERAL jsonb_to_record(e) x (",
             members, ")"),
-        pg::Parameters().text(policies));
+        pg::Parameters().text(element).text(time_zone))[0];
 }
 
 std::string required(const pg::Cell& cell, const char* member)
@@ -114,41 +121,13 @@ std::string required(const pg::Cell& cell, const char* member)
     return *cell;
 }
 
-template <class Number>
-std::optional<Number> optional_number(const pg::Cell& cell)
-{
-    return cell ? std::optional<Number>(static_cast<Number>(pg::to_int64(cell))) : std::nullopt;
-}
-
-Policy to_policy(const std::vector<pg::Cell>& cells, const std::string& time_zone)
+Policy to_policy(const std::vector<pg::Cell>& cells)
 {
     auto cell = cells.begin();
     Policy policy;
     policy.name = required(*cell++, "policy");
     policy.target_name = required(*cell++, "target");
-    policy.age_column = *cell++;
-    policy.retain = *cell++;
-    policy.condition = *cell++;
-    policy.action = pg::to_text(*cell++);
-    policy.set_values = *cell++;
-    policy.age_unit = *cell++;
-    policy.guard = *cell++;
-    policy.on_reference = pg::to_text(*cell++);
-    policy.archive_to = *cell++;
-    policy.archive_retain = *cell++;
-    policy.batch_size = optional_number<std::int32_t>(*cell++);
-    policy.refuse_above_rows = optional_number<std::int64_t>(*cell++);
-    if (const pg::Cell& fraction = *cell++; fraction)
-        policy.refuse_above_fraction = pg::to_double(fraction);
-    policy.time_zone = cell->value_or(time_zone);
-    ++cell;
-    policy.priority = static_cast<std::int32_t>(pg::to_int64(*cell++));
-    policy.enabled = pg::to_bool(*cell++);
-    policy.description = *cell++;
-    policy.keep_last = optional_number<std::int32_t>(*cell++);
-    policy.keep_per = pg::text_array(*cell++);
-    policy.partitions = pg::to_text(*cell++);
-    policy.split_families = pg::to_bool(*cell++);
+    read_declaration(policy, cell);
     return policy;
 }
 
@@ -191,18 +170,31 @@ void import_one(pg::Spi& spi, const pg::Extension& extension, Policy policy, con
         insert_relation(spi, extension, policy, relation);
 }
 
+// An import has many policies: its errors say in which one they are.
+void import_element(pg::Spi& spi, const pg::Extension& extension, const std::vector<pg::Cell>& element, bool replace)
+{
+    try {
+        const std::vector<pg::Cell> cells = read_members(spi, extension, pg::to_text(element[1]));
+        import_one(spi, extension, to_policy(cells), cells.back(), replace);
+    } catch (const pg::PgError& error) {
+        pg::ErrorFields fields = error.fields();
+        fields.context +=
+            concat(fields.context.empty() ? "" : "\n", "import of policy \"", pg::to_text(element[0]), "\"");
+        throw pg::PgError(std::move(fields), error.from_postgres());
+    }
+}
+
 std::int32_t import_policies(FunctionCallInfo fcinfo)
 {
     if (PG_ARGISNULL(0))
         pg::raise({.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED, .message = "the policies to import must not be NULL"});
     const bool replace = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
     const std::string policies = pg::output_text(PG_GETARG_DATUM(0), JSONBOID);
-    const std::string time_zone = pg::current_setting("TimeZone");
     const pg::Extension extension = pg::extension();
     pg::Spi spi;
     std::int32_t imported = 0;
-    for (const auto& cells : read_members(spi, extension, policies)) {
-        import_one(spi, extension, to_policy(cells, time_zone), cells.back(), replace);
+    for (const auto& element : read_elements(spi, extension, policies)) {
+        import_element(spi, extension, element, replace);
         ++imported;
     }
     return imported;

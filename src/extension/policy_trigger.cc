@@ -20,8 +20,7 @@ namespace {
 
 using pg::concat;
 
-// --- rows as policies
-// --------------------------------------------------------------------------------------------------
+// Rows of the table as policies.
 
 // A row of cleanup_policies. Language settings must be pinned while it is read.
 class Row {
@@ -55,13 +54,6 @@ private:
     TupleDesc descriptor_;
 };
 
-template <class Number>
-std::optional<Number> optional_integer(const Row& row, const char* column)
-{
-    const std::optional<std::string> value = row.text(column);
-    return value ? std::optional<Number>(static_cast<Number>(pg::to_int64(value))) : std::nullopt;
-}
-
 Policy to_policy(const Row& row)
 {
     Policy policy;
@@ -80,15 +72,15 @@ Policy to_policy(const Row& row)
     policy.on_reference = row.required("on_reference");
     policy.archive_to = row.text("archive_to");
     policy.archive_retain = row.text("archive_retain");
-    policy.batch_size = optional_integer<std::int32_t>(row, "batch_size");
-    policy.refuse_above_rows = optional_integer<std::int64_t>(row, "refuse_above_rows");
+    policy.batch_size = pg::to_optional<std::int32_t>(row.text("batch_size"));
+    policy.refuse_above_rows = pg::to_optional<std::int64_t>(row.text("refuse_above_rows"));
     if (const std::optional<std::string> fraction = row.text("refuse_above_fraction"); fraction)
         policy.refuse_above_fraction = pg::to_double(fraction);
     policy.time_zone = row.required("time_zone");
     policy.priority = static_cast<std::int32_t>(row.integer("priority"));
     policy.enabled = row.required("enabled") == "t";
     policy.description = row.text("description");
-    policy.keep_last = optional_integer<std::int32_t>(row, "keep_last");
+    policy.keep_last = pg::to_optional<std::int32_t>(row.text("keep_last"));
     policy.keep_per = pg::text_array(row.text("keep_per"));
     policy.partitions = row.required("partitions");
     policy.split_families = row.required("split_families") == "t";
@@ -125,8 +117,7 @@ HeapTuple with_changes(HeapTuple tuple, TupleDesc descriptor, const Policy& poli
     });
 }
 
-// --- before
-// ------------------------------------------------------------------------------------------------------------
+// Before a row is stored: it is checked as the functions check it.
 
 void check_unchangeable(const Policy& before, const Policy& after)
 {
@@ -250,8 +241,7 @@ HeapTuple check_statement(const TriggerData& trigger)
     return result;
 }
 
-// --- after
-// -------------------------------------------------------------------------------------------------------------
+// After it is stored: it is bound and audited.
 
 Datum composite(HeapTuple tuple, TupleDesc descriptor)
 {

@@ -63,6 +63,12 @@ std::int64_t to_int64(const Cell& cell);
 double to_double(const Cell& cell);
 bool to_bool(const Cell& cell);
 std::string to_text(const Cell& cell);
+// Nothing for NULL.
+template <class Number>
+std::optional<Number> to_optional(const Cell& cell)
+{
+    return cell ? std::optional<Number>(static_cast<Number>(to_int64(cell))) : std::nullopt;
+}
 
 // A plan that is kept over transactions. Never shared between roles: it is checked as whoever executes it.
 class Plan {
