@@ -5,6 +5,17 @@
 
 namespace pgcleanup::core {
 
+std::vector<BlockRange> parts_of(BlockRange range, std::uint32_t most)
+{
+    std::vector<BlockRange> parts;
+    while (range.begin < range.end) {
+        const std::uint32_t end = range.begin + std::min(most, range.end - range.begin);
+        parts.push_back({range.begin, end});
+        range.begin = end;
+    }
+    return parts;
+}
+
 BlockRanges::BlockRanges(std::size_t capacity) : capacity_(std::max<std::size_t>(capacity, 1)) {}
 
 void BlockRanges::add(BlockRange range)

@@ -14,6 +14,9 @@ struct BlockRange {
     bool operator==(const BlockRange&) const = default;
 };
 
+// The range in parts of `most` blocks, in order; the last may be smaller. `most` is at least 1.
+std::vector<BlockRange> parts_of(BlockRange range, std::uint32_t most);
+
 // A set of block ranges to visit again, in memory that does not grow with the table.
 //
 // Everything added stays covered. When more than `capacity` separate ranges would be needed, the two with the smallest

@@ -1,6 +1,7 @@
 // The run on one leaf table: walks its eligible rows unit by unit, and deals with what a batch meets.
 #pragma once
 
+#include "core/backoff.h"
 #include "core/batch_sizer.h"
 #include "extension/run_limits.h"
 #include "extension/skipped.h"
@@ -9,6 +10,12 @@
 #include <functional>
 
 namespace pgcleanup {
+
+// Blocks whose row ids are held in memory at a time: 64 * 291 * 6 bytes.
+inline constexpr std::uint32_t collected_blocks = 64;
+
+// How often, and how long, a run waits for who locks what it needs.
+core::Backoff lock_backoff();
 
 class LeafRun {
 public:

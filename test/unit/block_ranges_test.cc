@@ -27,6 +27,18 @@ BlockRanges filled(std::size_t capacity, const List& added)
     return ranges;
 }
 
+TEST(BlockRanges, PartsCoverTheRangeInOrder)
+{
+    EXPECT_EQ(parts_of({5, 5}, 4), List{});
+    EXPECT_EQ(parts_of({5, 9}, 4), (List{{5, 9}}));
+    EXPECT_EQ(parts_of({5, 14}, 4), (List{{5, 9}, {9, 13}, {13, 14}}));
+}
+
+TEST(BlockRanges, PartsEndWithTheLastBlockOfAll)
+{
+    EXPECT_EQ(parts_of({no_block - 5, no_block}, 4), (List{{no_block - 5, no_block - 1}, {no_block - 1, no_block}}));
+}
+
 TEST(BlockRanges, BeginsEmpty)
 {
     const BlockRanges ranges(4);
