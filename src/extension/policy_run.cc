@@ -29,6 +29,16 @@ struct RunPlan {
     std::optional<std::string> retain; // of this run
 };
 
+// What the policy needs while its leaf tables are worked on. Stays in its place: batches refer to it.
+struct LeafWork {
+    std::unique_ptr<Eligibility> eligibility;
+    PartitionPlan partitions;
+    std::vector<LeafPlan> leaves;
+    std::optional<RowUpdate> update;
+    std::optional<FamilyLinks> links;
+    std::optional<Archives> archives;
+};
+
 struct Outcome {
     std::string status = "succeeded";
     std::string message;
@@ -53,7 +63,9 @@ private:
     void check_guard() const;
     void check_breaker(const Eligibility& eligibility, std::span<const Oid> leaves) const;
     void check_references(const Eligibility& eligibility, std::span<const Oid> leaves) const;
-    Outcome run_leaves(const RunPlan& plan);
+    void plan_work(const RunPlan& plan, LeafWork& work);
+    RunLimits limits() const;
+    void run_leaves(const RunPlan& plan);
     void run_leaf(const RunContext& context, const Eligibility& eligibility, const LeafPlan& leaf, RunLimits& limits);
     std::unique_ptr<LeafRun> open_leaf(const RunContext& context, const Eligibility& eligibility, Oid leaf,
                                        RunLimits& limits);
@@ -253,38 +265,43 @@ std::string PolicyRun::notes() const
     return text;
 }
 
-Outcome PolicyRun::run_leaves(const RunPlan& plan)
+// Everything that can refuse the run does so here, before the first batch.
+void PolicyRun::plan_work(const RunPlan& plan, LeafWork& work)
 {
-    PartitionPlan partitions;
-    std::vector<LeafPlan> leaves;
-    std::optional<RowUpdate> update;
-    std::optional<FamilyLinks> links;
-    std::optional<Archives> archives;
-    const auto eligibility = in_transaction([&] {
-        check_guard();
-        verify_meaning(policy_, policy_.target);
-        if (policy_.action == "archive") {
-            archives.emplace(policy_, request_.run_id, session_.owner);
-            archives->prepare();
-        }
-        auto made = std::make_unique<Eligibility>(policy_, plan.window);
-        const std::vector<Oid> tables = leaf_tables(policy_.target);
-        check_breaker(*made, tables);
-        check_references(*made, tables);
-        links.emplace(policy_, session_.owner);
-        partitions = plan_partitions(policy_, *made, session_.owner);
-        leaves = plan_leaves(*made, partitions.leaves);
-        record_plan(partitions, leaves);
-        if (updates_rows(policy_))
-            update.emplace(policy_, request_.start, plan.cutoff, plan.retain);
-        return made;
-    });
-    record_.committed();
+    check_guard();
+    verify_meaning(policy_, policy_.target);
+    if (policy_.action == "archive") {
+        work.archives.emplace(policy_, request_.run_id, session_.owner);
+        work.archives->prepare();
+    }
+    work.eligibility = std::make_unique<Eligibility>(policy_, plan.window);
+    const std::vector<Oid> tables = leaf_tables(policy_.target);
+    check_breaker(*work.eligibility, tables);
+    check_references(*work.eligibility, tables);
+    work.links.emplace(policy_, session_.owner);
+    work.partitions = plan_partitions(policy_, *work.eligibility, session_.owner);
+    work.leaves = plan_leaves(*work.eligibility, work.partitions.leaves);
+    record_plan(work.partitions, work.leaves);
+    if (updates_rows(policy_))
+        work.update.emplace(policy_, request_.start, plan.cutoff, plan.retain);
+}
+
+RunLimits PolicyRun::limits() const
+{
     RunLimits limits;
     limits.rows_left = request_.max_rows.get();
     if (request_.max_microseconds.is_set)
         limits.stop_at = pg::elapsed_clock() + microseconds(request_.max_microseconds.value);
     limits.failing_rows_left = static_cast<std::int32_t>(max_failing_rows());
+    return limits;
+}
+
+void PolicyRun::run_leaves(const RunPlan& plan)
+{
+    LeafWork work;
+    in_transaction([&] { plan_work(plan, work); });
+    record_.committed();
+    RunLimits limits = this->limits();
     const RunContext context{request_,
                              channel_.state(),
                              session_,
@@ -294,19 +311,18 @@ Outcome PolicyRun::run_leaves(const RunPlan& plan)
                              record_,
                              lock_timeout_,
                              plan.row_width,
-                             *links,
+                             *work.links,
                              notes_,
-                             update ? &*update : nullptr,
-                             archives ? &*archives : nullptr};
-    remove_partitions(context, *eligibility, partitions.units, limits);
-    for (const LeafPlan& leaf : leaves) {
+                             work.update ? &*work.update : nullptr,
+                             work.archives ? &*work.archives : nullptr};
+    remove_partitions(context, *work.eligibility, work.partitions.units, limits);
+    for (const LeafPlan& leaf : work.leaves) {
         try {
-            run_leaf(context, *eligibility, leaf, limits);
+            run_leaf(context, *work.eligibility, leaf, limits);
         } catch (const LeafGone&) {
             ++gone_;
         }
     }
-    return {};
 }
 
 void PolicyRun::begin_record()
@@ -323,7 +339,7 @@ std::string PolicyRun::execute()
         const RunPlan plan = in_transaction([this] { return prepare(); });
         in_transaction([&] { record_.set_cutoff(plan.cutoff); });
         record_.committed();
-        outcome = run_leaves(plan);
+        run_leaves(plan);
     } catch (const RunStopped& stopped) {
         record_.rolled_back();
         outcome = {stopped.status, stopped.message};
