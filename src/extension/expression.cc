@@ -37,8 +37,7 @@ Subject value_of(Oid relation, const std::string& column, const std::string& tex
     return {concat("value for \"", column, '"'), {relation, number}, text};
 }
 
-// --- errors
-// ------------------------------------------------------------------------------------------------------------
+// How the parser's errors are told.
 
 std::string one_row_at_a_time(const Subject& subject, const char* what)
 {
@@ -105,8 +104,7 @@ std::string better_hint(const pg::PgError& error, const Subject& subject)
                .hint = std::move(hint)});
 }
 
-// --- rules
-// -------------------------------------------------------------------------------------------------------------
+// What an expression may not have.
 
 std::string function_name(Oid function)
 {
@@ -169,8 +167,7 @@ void check_rules(const ExpressionTree& expression, const Subject& subject)
     check_functions(uses_of(expression, subject.place.relation), subject);
 }
 
-// --- reading
-// -----------------------------------------------------------------------------------------------------------
+// Reading text.
 
 ExpressionTree parse(const Subject& subject, const char* alias)
 {

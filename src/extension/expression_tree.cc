@@ -131,8 +131,7 @@ List* pg_names_with_run(Oid relation)
     return deparse_context_for_plan_tree(statement, list_make2(pstrdup("target"), pstrdup(run_alias)));
 }
 
-// --- comparing
-// ---------------------------------------------------------------------------------------------------------
+// Comparing two trees.
 
 Node* pg_normalized(Node* node, void* context);
 

@@ -69,8 +69,7 @@ bool may_restore()
     return pg::pg_call([&] { return has_privs_of_role(role, extension.owner); });
 }
 
-// --- before
-// ------------------------------------------------------------------------------------------------------------
+// Before a row is stored: it is checked as the functions check it.
 
 HeapTuple bound(HeapTuple tuple, TupleDesc descriptor, const DeclaredRelation& relation)
 {
@@ -160,8 +159,7 @@ HeapTuple check_statement(const TriggerData& trigger)
     return trigger.tg_trigtuple;
 }
 
-// --- after
-// -------------------------------------------------------------------------------------------------------------
+// After it is stored: its policy is bound anew, and the change is audited.
 
 std::string audit_details(const DeclaredRelation& relation)
 {

@@ -29,8 +29,7 @@ std::string kind_of(pg::Spi& spi, const std::string& json)
                                pg::Access::read_only)[0][0]);
 }
 
-// --- columns
-// -----------------------------------------------------------------------------------------------------------
+// The columns that are set.
 
 struct ColumnFacts {
     AttrNumber number = InvalidAttrNumber;
