@@ -143,6 +143,8 @@ SELECT refused($$SELECT cleanup_alter_policy('counted', age_unit => 'ms')$$) LIK
 SELECT add($$'p', 't', 'at', '1 day', action => 'archive', archive_to => 'a.b.c'$$);
 SELECT add($$'p', 't', 'at', '1 day', action => 'archive', archive_to => 't'$$);
 SELECT add($$'p', 't', 'at', '1 day', action => 'archive', archive_to => ''$$);
+SELECT add($$'p', 't', 'at', '1 day', action => 'archive', archive_to => 'nowhere.t'$$);
+SELECT add($$'p', 't', 'at', '1 day', action => 'archive', archive_retain => '30'$$);
 SELECT add($$'p', 't', 'at', '1 day', action => 'archive', archive_retain => '0'$$);
 SELECT add($$'p', 't', 'at', '1 day', action => 'archive', archive_retain => '-1 days'$$);
 SELECT add($$'p', 't', 'at', '1 day', action => 'files'$$);

@@ -136,11 +136,11 @@ AgeColumn resolve_age_column(Oid relation, const std::string& name, const std::o
     return column;
 }
 
-void check_retain(const std::string& retain)
+void check_retain(const std::string& period, const std::string& option)
 {
     std::string message;
     std::string hint;
-    switch (core::check_retain(period_of(retain))) {
+    switch (core::check_retain(period_of(period))) {
     case core::RetainCheck::ok:
         return;
     case core::RetainCheck::mixed_signs:
@@ -149,13 +149,12 @@ void check_retain(const std::string& retain)
         break;
     case core::RetainCheck::negative:
         message = "is negative";
-        hint = "retain says how long rows are kept: a row is due once it is older.";
+        hint = concat(option, " says how long rows are kept: a row is due once it is older.");
         break;
     case core::RetainCheck::too_short:
         message = "is shorter than an hour";
-        hint =
-            "A number without a unit counts seconds: write '30 days', not '30'. '0' is for columns that say when a row "
-            "expires.";
+        hint = concat("A number without a unit counts seconds: write '30 days', not '30'.",
+                      option == "retain" ? " '0' is for columns that say when a row expires." : "");
         break;
     case core::RetainCheck::too_long:
         message = "is longer than a thousand years";
@@ -163,7 +162,7 @@ void check_retain(const std::string& retain)
         break;
     }
     pg::raise({.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
-               .message = concat("retain '", retain, "' ", message),
+               .message = concat(option, " '", period, "' ", message),
                .hint = std::move(hint)});
 }
 

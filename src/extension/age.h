@@ -17,9 +17,9 @@ struct AgeColumn {
 // Raises undefined_column, or datatype_mismatch for a type (or a unit for it) that is no age.
 AgeColumn resolve_age_column(Oid relation, const std::string& name, const std::optional<std::string>& unit);
 
-// Raises invalid_parameter_value, with a hint, unless `retain` (interval text) is '0' or at least an hour, of one sign
-// and of a sensible length.
-void check_retain(const std::string& retain);
+// Raises invalid_parameter_value, with a hint, unless `period` (interval text) is '0' or at least an hour, of one sign
+// and of a sensible length. `option`: what the user calls it, retain or archive_retain.
+void check_retain(const std::string& period, const std::string& option);
 
 // Raises when the newest row that a cheap look finds would be from before 1990 in this unit: it is most likely the
 // wrong one, under which every row looks old. Looks through an index, else at a thousand rows. Reads as the current

@@ -45,17 +45,33 @@ struct QualifiedName {
     std::string table;
 };
 
+[[noreturn]] void raise_no_name(const std::string& text)
+{
+    pg::raise({.sqlstate = ERRCODE_INVALID_NAME,
+               .message = concat("archive_to '", text, "' is no name of a table"),
+               .hint = "Write schema.table, or the table alone for the schema of the target."});
+}
+
+List* name_parts(const std::string& text)
+{
+    try {
+        return pg_call([&] { return textToQualifiedNameList(cstring_to_text(text.c_str())); });
+    } catch (const pg::PgError& error) {
+        if (error.sqlstate() != ERRCODE_INVALID_NAME)
+            throw;
+    }
+    raise_no_name(text);
+}
+
 QualifiedName parse_name(const std::string& text)
 {
-    List* parts = pg_call([&] { return textToQualifiedNameList(cstring_to_text(text.c_str())); });
+    List* parts = name_parts(text);
     const auto part = [&](int n) { return std::string(strVal(list_nth(parts, n))); };
     if (list_length(parts) == 1)
         return {std::nullopt, part(0)};
     if (list_length(parts) == 2)
         return {part(0), part(1)};
-    pg::raise({.sqlstate = ERRCODE_INVALID_NAME,
-               .message = concat("archive_to '", text, "' is no name of a table"),
-               .hint = "Write schema.table, or the table alone for the schema of the target."});
+    raise_no_name(text);
 }
 
 Oid find_table(const std::string& schema, const std::string& table)
@@ -122,7 +138,7 @@ std::vector<Oid> changing_tables(const Cascade& cascade)
 void check_archive_options(const Policy& policy)
 {
     if (policy.archive_retain) {
-        check_retain(*policy.archive_retain);
+        check_retain(*policy.archive_retain, "archive_retain");
         if (pg::to_bool(pg::Spi().run("SELECT $1::pg_catalog.interval OPERATOR(pg_catalog.<=) '0'",
                                       pg::Parameters().text(*policy.archive_retain))[0][0]))
             pg::raise(
@@ -135,7 +151,9 @@ void check_archive_options(const Policy& policy)
     if (policy.action != "archive")
         pg::raise({.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
                    .message = concat("archive_to means nothing with action '", policy.action, "'"),
-                   .hint = "Nothing is archived: say action => 'archive', or leave archive_to out."});
+                   .hint =
+                       "Nothing is archived: say action => 'archive', or leave archive_to out; cleanup_alter_policy "
+                       "clears it with clear => '{archive_to}'."});
     const QualifiedName name = parse_name(*policy.archive_to);
     if (name.table.size() >= NAMEDATALEN || name.schema.value_or("").size() >= NAMEDATALEN)
         pg::raise({.sqlstate = ERRCODE_NAME_TOO_LONG,
@@ -225,7 +243,14 @@ void Archives::check() const
 {
     check_archivable(policy_.target);
     pg::Spi spi;
-    existing(spi, policy_.target, place_of(spi, policy_.target));
+    const Place place = place_of(spi, policy_.target);
+    if (!OidIsValid(pg_call([&] { return get_namespace_oid(place.schema.c_str(), true); })))
+        pg::raise({.sqlstate = ERRCODE_UNDEFINED_SCHEMA,
+                   .message = concat("schema ", pg::quote_identifier(place.schema), " of archive_to '",
+                                     policy_.archive_to.value_or(""), "' does not exist"),
+                   .hint = "Make it first, with CREATE on it for the owner of the target; or name another with "
+                           "archive_to."});
+    existing(spi, policy_.target, place);
 }
 
 void Archives::prepare_source(Oid source)

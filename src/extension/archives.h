@@ -23,8 +23,8 @@ class Archives : public RemovalHook {
 public:
     Archives(const Policy& policy, std::int64_t run_id, Oid owner) : policy_(policy), run_id_(run_id), owner_(owner) {}
 
-    // Raises when rows of the target cannot be archived as the policy says: a column's name clashes, or a table that is
-    // not its archive stands in the archive's place. Catalogs only.
+    // Raises when rows of the target cannot be archived as the policy says: a column's name clashes, the schema of
+    // archive_to is not there, or a table that is not its archive stands in the archive's place. Catalogs only.
     void check() const;
     // Makes the archives of the target and of what depends on it, or brings them up to date, and registers them. In an
     // OwnerTransaction; changes nothing when they are as they should be. Raises, with a hint, what keeps the policy

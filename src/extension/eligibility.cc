@@ -273,7 +273,7 @@ std::optional<TimestampTz> cutoff_at(const Policy& policy, TimestampTz start, co
     settings.set(pg::language_settings());
     settings.set("TimeZone", policy.time_zone);
     const std::string& period = retain ? *retain : *policy.retain;
-    check_retain(period);
+    check_retain(period, "retain");
     const Datum interval = pg::input_value(period, INTERVALOID);
     const TimestampTz cutoff = pg::pg_call([&] {
         return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(start), interval));

@@ -106,7 +106,7 @@ void check_age_declaration(const Policy& policy)
         refuse("a policy needs an age or a condition",
                "Without either, every row would be due: give age_column and retain, or condition.");
     if (policy.retain)
-        check_retain(*policy.retain);
+        check_retain(*policy.retain, "retain");
 }
 
 void check_keep_declaration(const Policy& policy)
