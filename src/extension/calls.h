@@ -5,8 +5,8 @@
 
 namespace pgcleanup {
 
-// The function as a statement of this session reaches it: with the extension's schema where the search_path does not
-// lead there. For what is said in the caller's session and under his search_path.
+// The function (or table) as a statement of this session reaches it: with the extension's schema where the search_path
+// does not lead there. For what is said in the caller's session and under his search_path.
 std::string callable(const pg::Extension& extension, std::string_view function);
 
 // The same with its schema, whoever pastes it wherever: for what is said in a worker, or is stored.

@@ -16,21 +16,27 @@ bool can_run(const PolicyStats& stats)
     return stats.policy.enabled && stats.state.condition == PolicyCondition::ready;
 }
 
-void check_state(const pg::Extension& extension, const PolicyStats& stats, CheckReport& report)
+void check_state(const PolicyStats& stats, CheckReport& report)
 {
     // Who disabled it knows that it does not run.
     const CheckStatus status = stats.policy.enabled ? CheckStatus::error : CheckStatus::warning;
     switch (stats.state.condition) {
     case PolicyCondition::broken:
-        return report.add(status, "policy_state", pg::concat(about(stats), "broken: ", stats.state.reason),
-                          pg::concat("Put right what was changed; or, if the policy is meant as things are now: ",
-                                     call_text(extension, "cleanup_alter_policy", stats.policy.name)));
     case PolicyCondition::unbound:
-        return report.add(status, "policy_state", pg::concat(about(stats), "unbound: ", stats.state.reason),
-                          call_text(extension, "cleanup_drop_policy", stats.policy.name));
+        return report.add(status, "policy_state",
+                          pg::concat(about(stats), state_name(stats.state.condition), ": ", stats.state.reason),
+                          stats.state.remedy);
     default:
         break;
     }
+}
+
+// Another run alone does not help rows that something keeps: the audit says what that is.
+std::string rows_left_behind(const pg::Extension& extension, const PolicyStats& stats)
+{
+    return pg::concat("SELECT details->'skipped' FROM ", qualified(extension, "cleanup_audit"),
+                      " WHERE event = 'run' AND run_id = ", stats.history.last_run.value_or(0),
+                      " AND policy_id = ", stats.policy.id, ";");
 }
 
 void check_last_run(const pg::Extension& extension, const PolicyStats& stats, CheckReport& report)
@@ -46,7 +52,9 @@ void check_last_run(const pg::Extension& extension, const PolicyStats& stats, Ch
         return;
     const std::string message = history.last_error ? pg::concat(": ", *history.last_error) : std::string();
     report.add(status == "failed" ? CheckStatus::error : CheckStatus::warning, "last_run",
-               pg::concat(about(stats), "the last run was ", status, message), run_it);
+               pg::concat(about(stats), "the last run was ", status, message),
+               status == "partial" ? pg::concat(rows_left_behind(extension, stats), " -- then again: ", run_it)
+                                   : run_it);
 }
 
 void check_overdue(const pg::Extension& extension, const PolicyStats& stats, CheckReport& report)
@@ -64,7 +72,7 @@ void check_overdue(const pg::Extension& extension, const PolicyStats& stats, Che
 void check_policies(const pg::Extension& extension, const std::vector<PolicyStats>& policies, CheckReport& report)
 {
     for (const PolicyStats& stats : policies)
-        check_state(extension, stats, report);
+        check_state(stats, report);
     report.otherwise_ok("policy_state",
                         pg::concat("every policy means what it meant when it was made (", policies.size(), " in all)"));
     for (const PolicyStats& stats : policies) {

@@ -132,10 +132,7 @@ void require_ready(const Policy& policy)
         {.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
          .message = concat("policy \"", policy.name, "\" on ", policy.target_name, " is ", state_name(state.condition)),
          .detail = state.reason,
-         .hint =
-             state.condition == PolicyCondition::unbound
-                 ? "Create the table, or bind the policy to another one with cleanup_alter_policy."
-                 : "Set what is meant now with cleanup_alter_policy, or drop the policy with cleanup_drop_policy."});
+         .hint = state.remedy});
 }
 
 void require_owner(const OwnerSession& session, const Policy& policy)

@@ -2,6 +2,7 @@
 
 #include "extension/age.h"
 #include "extension/audit.h"
+#include "extension/calls.h"
 #include "extension/expression.h"
 #include "extension/fingerprint.h"
 #include "extension/keep_newest.h"
@@ -15,6 +16,7 @@
 #include "extension/time_zone.h"
 #include "pg/memory.h"
 #include "pg/subtransaction.h"
+#include "pg/text.h"
 
 namespace pgcleanup {
 
@@ -106,6 +108,28 @@ std::string reason_of(const pg::PgError& error)
     return fields.detail.empty() ? fields.message : concat(fields.message, ": ", fields.detail);
 }
 
+std::string remedy_of_missing_target(const Policy& policy)
+{
+    return concat(
+        "Make its table again, and name that with cleanup_alter_policy(..., target => ...); or, if the policy "
+        "is not needed any more: ",
+        call_text(pg::extension(), "cleanup_drop_policy", policy.name));
+}
+
+// A policy whose relation is broken cannot be bound anew: the relation has to go first.
+std::string remedy_of_broken(const Policy& policy)
+{
+    const pg::Extension extension = pg::extension();
+    for (const DeclaredRelation& relation : relations_of(policy)) {
+        if (pg::try_in_subtransaction([&] { check_relation(policy, relation); }))
+            return concat("Put right what was changed; or remove the relation, and declare what is meant now: SELECT ",
+                          qualified(extension, "cleanup_drop_relation"), "(", pg::quote_literal(policy.name), ", ",
+                          pg::quote_literal(relation.related_name), ", ", pg::quote_literal(relation.on_columns), ");");
+    }
+    return concat("Put right what was changed; or, if the policy is meant as things are now: ",
+                  call_text(extension, "cleanup_alter_policy", policy.name));
+}
+
 } // namespace
 
 const char* state_name(PolicyCondition condition)
@@ -125,14 +149,15 @@ const char* state_name(PolicyCondition condition)
 PolicyState policy_state(const Policy& policy, bool ignore_enabled)
 {
     if (!policy.enabled && !ignore_enabled)
-        return {PolicyCondition::disabled, "it is disabled"};
+        return {PolicyCondition::disabled, "it is disabled", {}};
     if (!OidIsValid(policy.target))
-        return {PolicyCondition::unbound, concat("its target ", policy.target_name, " is not there")};
-    if (const std::optional<std::string> missing = missing_related_table(policy))
-        return {PolicyCondition::unbound, *missing};
+        return {PolicyCondition::unbound, concat("its target ", policy.target_name, " is not there"),
+                remedy_of_missing_target(policy)};
+    if (const std::optional<DeclaredRelation> missing = relation_without_table(policy))
+        return {PolicyCondition::unbound, missing_table_text(*missing), missing_table_remedy(*missing)};
     const std::optional<pg::PgError> error = pg::try_in_subtransaction([&] { check_now(policy); });
     if (error)
-        return {PolicyCondition::broken, reason_of(*error)};
+        return {PolicyCondition::broken, reason_of(*error), remedy_of_broken(policy)};
     return {};
 }
 

@@ -10,6 +10,7 @@ enum class PolicyCondition { ready, disabled, unbound, broken };
 struct PolicyState {
     PolicyCondition condition = PolicyCondition::ready;
     std::string reason; // empty when ready
+    std::string remedy; // of broken and unbound: what to do about it, with a statement to paste
 };
 
 // The word for cleanup_stats.state: ready, disabled, unbound, broken.

@@ -1,5 +1,6 @@
 #include "extension/relation_rules.h"
 
+#include "extension/calls.h"
 #include "extension/cascade.h"
 #include "extension/relation_columns.h"
 #include "extension/set_values.h"
@@ -75,18 +76,34 @@ void check_relation(const Policy& policy, const DeclaredRelation& relation)
 
 void check_relations(const Policy& policy)
 {
+    if (const std::optional<DeclaredRelation> missing = relation_without_table(policy))
+        pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                   .message = concat("policy \"", policy.name, "\" cannot be bound"),
+                   .detail = missing_table_text(*missing),
+                   .hint = missing_table_remedy(*missing)});
     for (const DeclaredRelation& relation : relations_of(policy))
         check_relation(policy, relation);
 }
 
-std::optional<std::string> missing_related_table(const Policy& policy)
+std::optional<DeclaredRelation> relation_without_table(const Policy& policy)
 {
     for (const DeclaredRelation& relation : relations_of(policy)) {
         if (!OidIsValid(relation.related))
-            return concat("its related table ", relation.related_name, " is not there (relation_id ", relation.id,
-                          " of cleanup_relations)");
+            return relation;
     }
     return std::nullopt;
+}
+
+std::string missing_table_text(const DeclaredRelation& relation)
+{
+    return concat("its related table ", relation.related_name, " is not there (relation_id ", relation.id,
+                  " of cleanup_relations)");
+}
+
+std::string missing_table_remedy(const DeclaredRelation& relation)
+{
+    return concat("Remove the relation, and declare what is meant now: DELETE FROM ",
+                  qualified(pg::extension(), "cleanup_relations"), " WHERE relation_id = ", relation.id, ";");
 }
 
 } // namespace pgcleanup

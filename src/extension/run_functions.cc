@@ -170,7 +170,7 @@ void check_named_policy(const pg::Extension& extension, const Policy& policy)
                .message = concat("policy \"", policy.name, "\" on table ", policy.target_name, " is ",
                                  state_name(state.condition)),
                .detail = state.reason,
-               .hint = "Put the table's definition right, or declare the policy anew with cleanup_alter_policy."});
+               .hint = state.remedy});
 }
 
 std::vector<Oid> tables_of(std::span<const Policy> policies)

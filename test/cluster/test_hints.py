@@ -90,3 +90,79 @@ def test_indexes_of_many_partitions(cleanup):
     cleanup.server.psql(hint, dbname=cleanup.dbname)
     assert cleanup.value("SELECT count(*) FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE relname LIKE 'child%'") == 3
     assert statement_in(warning(cleanup, "without an index")).endswith(";")  # two are left
+
+
+def state(cleanup):
+    return call(cleanup, "cleanup_policy_states('it''s old')")[0].state
+
+
+def check_hint(cleanup, check_name):
+    (hint,) = [row.hint for row in call(cleanup, "cleanup_check()") if row.check_name == check_name]
+    return hint
+
+
+def hints_of_refusals(cleanup, *calls):
+    hints = set()
+    for one in calls:
+        with pytest.raises(psycopg2.errors.ObjectNotInPrerequisiteState) as raised:
+            call(cleanup, one)
+        hints.add(raised.value.diag.message_hint)
+    return hints
+
+
+@pytest.fixture
+def related(cleanup):
+    cleanup.sql("CREATE TABLE friend (id int PRIMARY KEY, a int, b int)")
+    call(cleanup, "cleanup_add_relation('it''s old', 'friend', '{\"id\": \"a\"}')")
+    return cleanup
+
+
+def test_related_table_is_gone(related):
+    """It is not the policy that has to go."""
+    related.sql("DROP TABLE friend")
+    assert state(related) == "unbound"
+    hint = check_hint(related, "policy_state")
+    assert hints_of_refusals(related, "cleanup_run('it''s old')", "cleanup_dry_run('it''s old')", "cleanup_alter_policy('it''s old')") == {hint}
+    related.sql(hint[hint.index("DELETE "):])
+    assert state(related) == "ready"
+
+
+def test_related_column_is_gone(related):
+    related.sql("ALTER TABLE friend DROP COLUMN a")
+    assert state(related) == "broken"
+    hint = check_hint(related, "policy_state")
+    assert hints_of_refusals(related, "cleanup_run('it''s old')", "cleanup_dry_run('it''s old')") == {hint}
+    related.sql(statement_in(hint))
+    assert state(related) == "ready"
+
+
+def test_related_columns_changed_names(related):
+    related.sql("ALTER TABLE friend RENAME a TO c; ALTER TABLE friend RENAME b TO a")
+    assert state(related) == "broken"
+    related.sql(statement_in(check_hint(related, "policy_state")))
+    assert state(related) == "ready"
+
+
+def test_target_is_gone(cleanup):
+    cleanup.sql("DROP TABLE parent")
+    hint = check_hint(cleanup, "policy_state")
+    assert "target =>" in hint
+    assert hints_of_refusals(cleanup, "cleanup_run('it''s old')", "cleanup_dry_run('it''s old')") == {hint}
+    cleanup.sql(statement_in(hint))
+    assert call(cleanup, "cleanup_policy_states()") == []
+
+
+def test_rows_that_were_left_behind(cleanup):
+    cleanup.sql("CREATE TABLE child (parent_id int REFERENCES parent); CREATE INDEX ON child (parent_id); INSERT INTO child VALUES (10)")
+    assert call(cleanup, "cleanup_run('it''s old')")[0].status == "partial"
+    ((skipped,),) = cleanup.rows(statement_in(check_hint(cleanup, "last_run")).split(" -- ")[0])
+    assert skipped[0]["rows"] == 1 and "public.child" in skipped[0]["reason"]
+
+
+def test_a_failed_run_says_why(cleanup):
+    """The detail of our own errors is part of the message; without it nobody knows which column it is."""
+    call(cleanup, "cleanup_alter_policy('it''s old', action => 'archive')")
+    assert call(cleanup, "cleanup_run('it''s old')")[0].status == "succeeded"
+    cleanup.sql("INSERT INTO parent VALUES (77, now() - interval '1 year'); ALTER TABLE parent_archive RENAME id TO number")
+    done = call(cleanup, "cleanup_run('it''s old')")[0]
+    assert done.status == "failed" and '"number"' in done.message, done.message
