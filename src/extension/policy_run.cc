@@ -350,7 +350,7 @@ std::string PolicyRun::execute()
                              policy_.target_name, ": "),
                       error);
         outcome = {error.is_cancel() ? "cancelled" : "failed",
-                   concat(error.fields().message, error.fields().hint.empty() ? "" : " Hint: ", error.fields().hint)};
+                   failure_text(error)};
     }
     if (outcome.status == "succeeded" && skipped_.total() > 0)
         outcome = {"partial", concat(skipped_.total(), skipped_.total() == 1 ? " row was" : " rows were",

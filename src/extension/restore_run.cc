@@ -414,7 +414,7 @@ void RestoreRun::execute()
     } catch (const pg::PgError& error) {
         pg::log_error(LOG, concat("pg_cleanup restore ", request_.run_id, ", policy \"", policy_.name, "\": "), error);
         status = error.is_cancel() ? "cancelled" : "failed";
-        message = concat(error.fields().message, error.fields().hint.empty() ? "" : " Hint: ", error.fields().hint);
+        message = failure_text(error);
     }
     if (status == "succeeded" && reasons_.total() > 0) {
         status = "partial";

@@ -94,6 +94,14 @@ ItemPointerData row_id_of(const pg::Cell& cell)
 
 } // namespace
 
+std::string failure_text(const pg::PgError& error)
+{
+    const pg::ErrorFields& fields = error.fields();
+    const bool shows_detail = !error.from_postgres() && !fields.detail.empty();
+    return concat(fields.message, shows_detail ? concat(". ", fields.detail) : "",
+                  fields.hint.empty() ? "" : concat(" Hint: ", fields.hint));
+}
+
 std::string skipped_json(std::span<const SkippedRows> skipped)
 {
     std::string json = "[";

@@ -93,6 +93,10 @@ private:
     std::optional<pg::Plan> control_plan_;
 };
 
+// What an error says of itself in the message of a run: with its hint, and with the detail where it is our own.
+// PostgreSQL's details show values of rows, which not everybody who sees the run may see.
+std::string failure_text(const pg::PgError& error);
+
 // As JSON: [{"reason": ..., "rows": ..., "samples": [...]}, ...].
 std::string skipped_json(std::span<const SkippedRows> skipped);
 
