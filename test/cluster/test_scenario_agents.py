@@ -65,12 +65,23 @@ def test_agents(cleanup, name):
     assert all(row.dependent_rows == 0 for row in planned.values()), planned
     assert not any("again" in warning for row in planned.values() for warning in row.warnings), planned
     done = run_all(cleanup)
-    assert [row.policy for row in done] == [policy for policy in ORDER if policy in policies]
-    assert ("delete_acknowledgements" in policies) == (name != "scientific")
+    assert policies == ORDER
+    assert [row.policy for row in done] == [policy for policy in ORDER if policy != "delete_acknowledgements" or name != "scientific"]
     assert [(row.rows, row.dependent_rows) for row in done] == [(planned[row.policy].eligible_rows, 0) for row in done]
     changes = cleanup.value(f"SELECT count(*) FROM agents.must_change_{name}")
     assert sum(row.rows for row in done if row.action == "update") == changes > 0
     check_truth_and_second_run(cleanup, "agents", changed=wanted, truth=f"_{name}")
+
+
+def test_agents_one_set_imported_over_another(cleanup):
+    """What the scientific set never deletes stays, also when development's had been imported before."""
+    load(cleanup, "agents")
+    import_example(cleanup, "agents-development")
+    scientific = (EXAMPLES / "agents-scientific.json").read_text()
+    cleanup.value("SELECT cleanup_import_policies(%s, replace => true)", [scientific])
+    wanted = Wanted(cleanup, "scientific")
+    run_all(cleanup)
+    check_truth_and_second_run(cleanup, "agents", changed=wanted, truth="_scientific")
 
 
 def test_agents_one_set_replaces_another(cleanup):
@@ -79,8 +90,7 @@ def test_agents_one_set_replaces_another(cleanup):
     import_example(cleanup, "agents-development")
     run_all(cleanup)
     before = cleanup.rows("SELECT * FROM agents.session ORDER BY id")
-    cleanup.drop_policy("delete_acknowledgements")
     scientific = (EXAMPLES / "agents-scientific.json").read_text()
-    assert cleanup.value("SELECT cleanup_import_policies(%s, replace => true)", [scientific]) == 4
+    assert cleanup.value("SELECT cleanup_import_policies(%s, replace => true)", [scientific]) == 5
     assert [row.rows for row in run_all(cleanup)] == [0, 0, 0, 0]
     assert cleanup.rows("SELECT * FROM agents.session ORDER BY id") == before
