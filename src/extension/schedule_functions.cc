@@ -1,6 +1,7 @@
 // cleanup_schedule and cleanup_unschedule.
 #include "extension/arguments.h"
 #include "extension/audit.h"
+#include "extension/calls.h"
 #include "extension/cron_jobs.h"
 #include "extension/launcher_memory.h"
 #include "extension/next_run.h"
@@ -171,6 +172,16 @@ bool remove_schedule(pg::Spi& spi, const pg::Extension& extension, std::optional
     return was_there;
 }
 
+void warn_of_disabled_policy(const pg::Extension& extension, const Schedule& schedule)
+{
+    if (!schedule.enabled)
+        pg::notice(WARNING,
+                   {.sqlstate = ERRCODE_WARNING,
+                    .message = concat("policy \"", schedule.policy, "\" is disabled, so its schedule does not run"),
+                    .hint = concat("SELECT ", callable(extension, "cleanup_alter_policy"), "(",
+                                   pg::quote_literal(schedule.policy), ", enabled => true);")});
+}
+
 void warn_of_obstacle()
 {
     if (const std::optional<Obstacle> obstacle = launcher_obstacle())
@@ -196,6 +207,7 @@ std::optional<core::Instant> schedule(FunctionCallInfo fcinfo)
     const std::optional<Schedule> made = find_schedule(spi, extension, wanted.policy_id.value_or(0));
     if (!made)
         return std::nullopt;
+    warn_of_disabled_policy(extension, *made);
     if (wanted.cron)
         make_cron_job(extension, *made);
     else

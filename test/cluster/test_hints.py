@@ -166,3 +166,14 @@ def test_a_failed_run_says_why(cleanup):
     cleanup.sql("INSERT INTO parent VALUES (77, now() - interval '1 year'); ALTER TABLE parent_archive RENAME id TO number")
     done = call(cleanup, "cleanup_run('it''s old')")[0]
     assert done.status == "failed" and '"number"' in done.message, done.message
+
+
+def test_schedule_of_a_disabled_policy(cleanup):
+    """NULL as the next time does not say why there is none."""
+    call(cleanup, "cleanup_alter_policy('it''s old', enabled => false)")
+    del cleanup.connection.notices[:]
+    assert call(cleanup, "cleanup_schedule('it''s old', at => '03:00')")[0][0] is None
+    (notice,) = [notice for notice in cleanup.connection.notices if "disabled" in notice]
+    assert notice.startswith("WARNING:")
+    cleanup.sql(statement_in(notice))
+    assert is_enabled(cleanup)
