@@ -190,6 +190,8 @@ std::vector<PartitionRemoval::Candidate> PartitionRemoval::candidates(std::span<
 // seen. Leaves out the first candidate that something is in the way of, and all behind it.
 void PartitionRemoval::check_nothing_in_the_way(std::vector<Candidate>& found)
 {
+    // To read the rows may have taken minutes.
+    context_.record.check_control();
     const AgeColumn age = age_column();
     if (age.number != age_.number || age.type != age_.type)
         throw RunStopped{"failed", "the policy is broken: what it refers to was changed during the run"};
