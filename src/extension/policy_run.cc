@@ -79,6 +79,9 @@ private:
     void finish_record(const Outcome& outcome);
     template <class Work>
     auto in_transaction(Work&& work);
+    // The same for what comes before the batches: tries again while somebody has the table, or a partition, locked.
+    template <class Work>
+    auto patiently(Work&& work);
 
     const OwnerSession& session_;
     const TaskChannel& channel_;
@@ -113,6 +116,25 @@ auto PolicyRun::in_transaction(Work&& work)
         auto result = work();
         transaction.commit();
         return result;
+    }
+}
+
+template <class Work>
+auto PolicyRun::patiently(Work&& work)
+{
+    core::Backoff backoff = lock_backoff();
+    for (;;) {
+        try {
+            return in_transaction(work);
+        } catch (const pg::PgError& error) {
+            record_.rolled_back();
+            if (classify(error) != BatchFailure::lock)
+                throw;
+        }
+        const std::optional<milliseconds> pause = backoff.next();
+        if (!pause)
+            throw RunStopped{"partial", concat("stopped: table ", policy_.target_name, " stayed locked")};
+        pg::wait_for_latch(*pause);
     }
 }
 
@@ -179,7 +201,7 @@ RunPlan PolicyRun::prepare()
 std::unique_ptr<LeafRun> PolicyRun::open_leaf(const RunContext& context, const Eligibility& eligibility, Oid leaf,
                                               RunLimits& limits)
 {
-    return in_transaction([&] {
+    return patiently([&] {
         pg_call([&] { LockRelationOid(leaf, AccessShareLock); });
         if (!is_leaf_of(leaf, policy_.target))
             throw LeafGone{};
@@ -207,8 +229,7 @@ void PolicyRun::remove_partitions(const RunContext& context, const Eligibility& 
 {
     if (units.empty())
         return;
-    const auto removal =
-        in_transaction([&] { return std::make_unique<PartitionRemoval>(context, eligibility, limits); });
+    const auto removal = patiently([&] { return std::make_unique<PartitionRemoval>(context, eligibility, limits); });
     while (!units.empty()) {
         std::size_t done = 1;
         try {
@@ -229,13 +250,17 @@ void PolicyRun::run_rows_of(const RunContext& context, const Eligibility& eligib
                             RunLimits& limits)
 {
     for (const Oid leaf : unit.leaves) {
-        const LeafPlan plan = in_transaction([&] {
-            pg_call([&] { LockRelationOid(leaf, AccessShareLock); });
-            if (!is_leaf_of(leaf, policy_.target))
-                throw LeafGone{};
-            return plan_leaf(eligibility, leaf);
-        });
-        run_leaf(context, eligibility, plan, limits);
+        try {
+            const LeafPlan plan = patiently([&] {
+                pg_call([&] { LockRelationOid(leaf, AccessShareLock); });
+                if (!is_leaf_of(leaf, policy_.target))
+                    throw LeafGone{};
+                return plan_leaf(eligibility, leaf);
+            });
+            run_leaf(context, eligibility, plan, limits);
+        } catch (const LeafGone&) {
+            ++gone_;
+        }
     }
 }
 
@@ -299,7 +324,7 @@ RunLimits PolicyRun::limits() const
 void PolicyRun::run_leaves(const RunPlan& plan)
 {
     LeafWork work;
-    in_transaction([&] { plan_work(plan, work); });
+    patiently([&] { plan_work(plan, work); });
     record_.committed();
     RunLimits limits = this->limits();
     const RunContext context{request_,
@@ -336,7 +361,7 @@ std::string PolicyRun::execute()
     Outcome outcome;
     begin_record();
     try {
-        const RunPlan plan = in_transaction([this] { return prepare(); });
+        const RunPlan plan = patiently([this] { return prepare(); });
         in_transaction([&] { record_.set_cutoff(plan.cutoff); });
         record_.committed();
         run_leaves(plan);

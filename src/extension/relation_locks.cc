@@ -1,9 +1,10 @@
 #include "extension/relation_locks.h"
 
 #include "extension/archive_registry.h"
-#include "extension/leaf_statements.h"
+#include "extension/references.h"
 #include "extension/relation.h"
 #include "extension/set_values.h"
+#include "extension/table_facts.h"
 
 namespace pgcleanup {
 
@@ -42,7 +43,7 @@ namespace {
 void add_table(Oid table, bool rows_go, std::vector<Oid>& relations)
 {
     relations.push_back(table);
-    for (const Oid leaf : leaf_tables(table))
+    for (const Oid leaf : leaves_of(table))
         relations.push_back(leaf);
     if (!rows_go)
         return;

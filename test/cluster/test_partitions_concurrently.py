@@ -10,7 +10,7 @@ import pytest
 
 from partition_days import audited, day_partition, make_days, partitions
 from pgserver import SOAK
-from surface import Cleanup
+from surface import Background, Cleanup
 from test_kill_worker import wait_for_crash, worker_pid
 from slow_run import SlowRun
 
@@ -123,13 +123,16 @@ def test_a_row_that_stays_comes_while_the_partition_is_read(cleanup):
     while (pid := cleanup.value(reading)) is None:
         assert cleanup.run_row(run_id).status == "running"
     os.kill(pid, signal.SIGSTOP)
+    inserting = cleanup.connect()
+    comes = Background(inserting.cursor().execute, "SET lock_timeout = '1s'; INSERT INTO log VALUES (-1, '-infinity')")
+    comes.join(2)  # it may have been stopped with a latch on the very block, which no timeout ends
+    os.kill(pid, signal.SIGCONT)
     comes_too_late = False
     try:
-        cleanup.sql("SET lock_timeout = '1s'; INSERT INTO log VALUES (-1, '-infinity')")
-    except psycopg2.errors.LockNotAvailable:
+        comes.result()
+    except (psycopg2.errors.LockNotAvailable, psycopg2.errors.CheckViolation):
         comes_too_late = True  # the worker had every lock already
-    finally:
-        os.kill(pid, signal.SIGCONT)
+    inserting.close()
     assert cleanup.wait_for_run(run_id).status == "succeeded"
     assert cleanup.rows("SELECT id FROM log") == ([] if comes_too_late else [(-1,)])
 
@@ -168,6 +171,61 @@ def test_definitions_that_others_change(cleanup):
     assert set(audited(cleanup, run_id)) == {f"public.{name}" for name in ("log_7", "log_8", "renamed", "log_13", "log_14")}
     assert "log_21" in partitions(cleanup)
 
+
+@pytest.mark.parametrize("how", ["drop", "rows"])
+def test_a_partition_that_stays_locked(cleanup, how):
+    """The run does not wait for ever, and keeps nobody waiting meanwhile who needs the other partitions."""
+    make_days(cleanup)
+    cleanup.add_policy("log", "log", "at", "5 days", partitions=how)
+    other = cleanup.connect(autocommit=False)
+    with other.cursor() as locking:
+        locking.execute("LOCK TABLE log_9 IN ACCESS EXCLUSIVE MODE")
+        run_id = cleanup.start("log")
+        assert cleanup.wait_for_run(run_id).status == "partial"
+        assert cleanup.targets(run_id)[0].message == "stopped: table public.log stayed locked"
+        locking.execute("SET lock_timeout = '5s'; LOCK TABLE log_10, log_8 IN ACCESS EXCLUSIVE MODE")
+    other.rollback()
+    other.close()
+    assert cleanup.run("log").status == "succeeded"
+
+
+def test_a_partition_that_is_locked_for_a_while(cleanup):
+    """Longer than the run waits for a lock at a time."""
+    make_days(cleanup)
+    cleanup.add_policy("log", "log", "at", "5 days")
+    waits = "SELECT virtualtransaction FROM pg_locks WHERE NOT granted AND relation = 'log_9'::regclass"
+    other = cleanup.connect(autocommit=False)
+    with other.cursor() as locking:
+        locking.execute("LOCK TABLE log_9 IN ACCESS EXCLUSIVE MODE")
+        run_id = cleanup.start("log")
+        worker_waits(cleanup)
+        cleanup.wait_until(f"SELECT ({waits}) <> '{cleanup.value(waits)}' OR (SELECT status <> 'running' FROM cleanup_runs WHERE run_id = {run_id})")
+    other.rollback()
+    other.close()
+    assert cleanup.wait_for_run(run_id).status == "succeeded"
+    assert len(audited(cleanup, run_id)) == 4
+
+
+def test_a_part_of_a_partition_is_detached(cleanup):
+    """Of a partition that is split further and goes row by row: the other parts are done all the same."""
+    cleanup.sql("CREATE TABLE log (id int, k int, at timestamptz NOT NULL) PARTITION BY RANGE (at)")
+    cleanup.sql("CREATE TABLE log_old PARTITION OF log FOR VALUES FROM ('2020-01-01') TO ('2021-01-01') PARTITION BY LIST (k)")
+    cleanup.sql("CREATE TABLE log_new PARTITION OF log FOR VALUES FROM ('2021-01-01') TO (MAXVALUE)")
+    for n in range(3):
+        cleanup.sql(f"CREATE TABLE log_old_{n} PARTITION OF log_old FOR VALUES IN ({n})")
+    cleanup.sql("INSERT INTO log SELECT n, n % 3, '2020-05-05' FROM generate_series(1, 300) n")
+    cleanup.add_policy("log", "log", "at", "5 days")
+    reader = cleanup.connect(autocommit=False)
+    with reader.cursor() as reading:
+        reading.execute("SELECT count(*) FROM log_old_2")
+        run_id = cleanup.start("log")
+        worker_waits(cleanup)
+        cleanup.sql("ALTER TABLE log_old DETACH PARTITION log_old_0")
+        assert cleanup.wait_for_run(run_id).status == "succeeded"
+    reader.rollback()
+    reader.close()
+    assert "1 partition was detached or dropped during the run, and left alone" in cleanup.targets(run_id)[0].message
+    assert cleanup.value("SELECT count(*) FROM log") == 0 and cleanup.value("SELECT count(*) FROM log_old_0") == 100
 
 @pytest.mark.parametrize("how", ["drop", "detach"])
 def test_foreign_keys_of_the_partitions(cleanup, how):
