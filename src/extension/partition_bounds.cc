@@ -1,5 +1,6 @@
 #include "extension/partition_bounds.h"
 
+#include "pg/settings_scope.h"
 #include "pg/text.h"
 #include "pg/version.h"
 
@@ -88,6 +89,28 @@ bool holds_rows_that_stay(const Eligibility& eligibility, Oid leaf)
     eligibility.add_parameters(parameters);
     pg::Spi spi;
     return !spi.run(concat("SELECT FROM ONLY ", pg::relation_name(leaf), " AS target WHERE (", eligibility.age_test(1),
+                           ") IS NOT TRUE LIMIT 1"),
+                    parameters)
+                .empty();
+}
+
+bool holds_rows_that_stay(const Eligibility& eligibility, Oid leaf, core::BlockRange blocks)
+{
+    ItemPointerData begin;
+    ItemPointerData end;
+    ItemPointerSet(&begin, blocks.begin, 0);
+    ItemPointerSet(&end, blocks.end, 0);
+    pg::Parameters parameters;
+    eligibility.add_parameters(parameters);
+    const int first = 1 + eligibility.parameter_count();
+    parameters.value(TIDOID, PointerGetDatum(&begin)).value(TIDOID, PointerGetDatum(&end));
+    // Without it each part would read the whole table.
+    const pg::SettingsScope settings;
+    settings.set("enable_tidscan", "on");
+    pg::Spi spi;
+    return !spi.run(concat("SELECT FROM ONLY ", pg::relation_name(leaf),
+                           " AS target WHERE target.ctid OPERATOR(pg_catalog.>=) $", first,
+                           " AND target.ctid OPERATOR(pg_catalog.<) $", first + 1, " AND (", eligibility.age_test(1),
                            ") IS NOT TRUE LIMIT 1"),
                     parameters)
                 .empty();

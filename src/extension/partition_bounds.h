@@ -1,6 +1,7 @@
 // What the bounds of a partition say about every row that it can hold.
 #pragma once
 
+#include "core/block_ranges.h"
 #include "extension/eligibility.h"
 
 namespace pgcleanup {
@@ -21,5 +22,7 @@ BoundsVerdict judge_bounds(const Eligibility& eligibility, Oid relation);
 
 // Whether the leaf table holds a row, by a new snapshot, that its age does not make due.
 bool holds_rows_that_stay(const Eligibility& eligibility, Oid leaf);
+// The same of a part of it.
+bool holds_rows_that_stay(const Eligibility& eligibility, Oid leaf, core::BlockRange blocks);
 
 } // namespace pgcleanup

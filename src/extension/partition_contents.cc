@@ -1,5 +1,6 @@
 #include "extension/partition_contents.h"
 
+#include "extension/leaf_statements.h"
 #include "pg/statement_limit.h"
 #include "pg/transaction.h"
 
@@ -8,6 +9,9 @@ namespace pgcleanup {
 using pg::pg_call;
 
 namespace {
+
+// How many blocks are asked at a time for a row that stays: 32 MB.
+constexpr std::uint32_t blocks_per_part = 4096;
 
 std::int64_t pg_main_fork_bytes(Oid table)
 {
@@ -48,17 +52,33 @@ void PartitionContents::look_for_rows_that_stay()
         some_stay_ = some_stay_ || std::ranges::any_of(leaves_, holds_some);
 }
 
-void PartitionContents::look()
+bool PartitionContents::look_for_rows_that_stay(const std::function<bool()>& may_go_on)
+{
+    for (const Oid leaf : leaves_) {
+        const std::uint32_t end = block_count(leaf);
+        for (std::uint32_t begin = 0; begin < end && !some_stay_; begin += blocks_per_part) {
+            if (!may_go_on())
+                return false;
+            some_stay_ = holds_rows_that_stay(*eligibility_, leaf, {begin, begin + blocks_per_part});
+        }
+    }
+    return true;
+}
+
+bool PartitionContents::look(const std::function<bool()>& may_go_on)
 {
     // In this order: a row that comes after the blocks were read makes settle() ask again, one that came before is
     // seen.
     for (pg::LiveRows& rows : rows_)
-        rows.look();
-    look_for_rows_that_stay();
+        if (!rows.look(may_go_on))
+            return false;
+    if (look_at_ages_ && !look_for_rows_that_stay(may_go_on))
+        return false;
     if (some_stay_)
-        return;
+        return true;
     verdict_ = judge_bounds(*eligibility_, partition_);
     some_stay_ = verdict_ != BoundsVerdict::all_due && !(look_at_ages_ && verdict_ == BoundsVerdict::past);
+    return true;
 }
 
 bool PartitionContents::settles_within(std::chrono::microseconds limit)

@@ -23,8 +23,9 @@ public:
 
     // Whether the bounds say now what they said at the end of look().
     bool bounds_still_prove() const;
-    // Reads every row; nobody has to wait. The tables above are only locked (ACCESS SHARE) once that is done.
-    void look();
+    // Reads every row, part by part; false when it may not go on with the next. Nobody has to wait. The tables above
+    // are only locked (ACCESS SHARE) once that is done.
+    bool look(const std::function<bool()>& may_go_on);
     // Whether settle() is likely to be done within `limit`: tries.
     bool settles_within(std::chrono::microseconds limit);
     // The numbers, exactly. With ACCESS EXCLUSIVE on every member; reads only what changed since look(), and throws
@@ -35,6 +36,7 @@ public:
 
 private:
     void look_for_rows_that_stay();
+    bool look_for_rows_that_stay(const std::function<bool()>& may_go_on);
 
     const Eligibility* eligibility_;
     Oid partition_;

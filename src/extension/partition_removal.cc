@@ -140,8 +140,10 @@ bool PartitionRemoval::is_still_the_targets(Oid partition) const
 }
 
 // Keeps VACUUM and changes of definitions out of the partition and everything below it, from the top down, and counts;
-// whoever reads or writes goes on. Nothing for one that can only be the first of several and is not.
-std::optional<PartitionRemoval::Candidate> PartitionRemoval::look_at(const PartitionUnit& unit, bool is_first) const
+// whoever reads or writes goes on. Nothing for one that can only be the first of several and is not; that is also one
+// that cannot be read until `end`.
+std::optional<PartitionRemoval::Candidate> PartitionRemoval::look_at(const PartitionUnit& unit, bool is_first,
+                                                                     LockQueue& queue, microseconds end) const
 {
     if (is_first)
         pg_call([&] { LockRelationOid(unit.top, ShareUpdateExclusiveLock); });
@@ -155,8 +157,14 @@ std::optional<PartitionRemoval::Candidate> PartitionRemoval::look_at(const Parti
     std::vector<Oid> members = members_below(unit.top, is_first);
     if (members.empty())
         return std::nullopt;
+    queue.add(members);
     PartitionContents contents(eligibility_, members, unit.contents_decide);
-    contents.look();
+    const bool was_read =
+        contents.look([&] { return (is_first || pg::elapsed_clock() < end) && !queue.keeps_somebody_waiting(); });
+    if (!was_read && is_first)
+        throw LocksTakeTooLong();
+    if (!was_read)
+        return std::nullopt;
     std::optional<std::string> reason;
     if (contents.some_stay())
         reason = "it has rows that stay";
@@ -175,10 +183,12 @@ std::vector<PartitionRemoval::Candidate> PartitionRemoval::candidates(std::span<
 {
     std::vector<Candidate> found;
     const microseconds end = pg::elapsed_clock() + milliseconds(context_.request.batch_target_ms);
+    LockQueue queue;
     for (const PartitionUnit& unit : units.first(std::min(units.size(), together_))) {
-        std::optional<Candidate> candidate = look_at(unit, found.empty());
+        std::optional<Candidate> candidate = look_at(unit, found.empty(), queue, end);
         if (!candidate || (!found.empty() && candidate->above != found.front().above))
             break;
+        queue.add(candidate->above);
         found.push_back(*std::move(candidate));
         if (pg::elapsed_clock() >= end)
             break;

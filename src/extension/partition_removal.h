@@ -2,6 +2,7 @@
 #pragma once
 
 #include "extension/age.h"
+#include "extension/lock_queue.h"
 #include "extension/partition_contents.h"
 #include "extension/partition_units.h"
 #include "extension/run_limits.h"
@@ -38,7 +39,8 @@ private:
     };
 
     bool is_still_the_targets(Oid partition) const;
-    std::optional<Candidate> look_at(const PartitionUnit& unit, bool is_first) const;
+    std::optional<Candidate> look_at(const PartitionUnit& unit, bool is_first, LockQueue& queue,
+                                     std::chrono::microseconds end) const;
     std::vector<Candidate> candidates(std::span<const PartitionUnit> units) const;
     void check_nothing_in_the_way(std::vector<Candidate>& found);
     bool lock_out(const Candidate& candidate, const TimeBoundedLocks& locks, bool is_first) const;

@@ -13,6 +13,8 @@ namespace {
 constexpr BlockNumber most_ranges = 8'192;
 // How many blocks are read between two looks at the clock.
 constexpr BlockNumber blocks_per_look_at_clock = 64;
+// How many are read at a time: 8 MB.
+constexpr BlockNumber blocks_per_part = 1024;
 
 struct Count {
     std::int64_t rows;
@@ -100,7 +102,7 @@ private:
 
 } // namespace
 
-void LiveRows::look()
+bool LiveRows::look(const std::function<bool()>& may_go_on)
 {
     since_ = GetXLogInsertRecPtr(); // before the first block is read
     pg_call([this] {
@@ -111,21 +113,29 @@ void LiveRows::look()
     });
     range_blocks_ = blocks_ / most_ranges + 1;
     ranges_.assign(blocks_ / range_blocks_ + 1, {0, true, true});
-    pg_call([this] {
-        Relation relation = table_open(table_, NoLock);
-        BufferAccessStrategy strategy = pg_strategy(blocks_);
-        Buffer map = InvalidBuffer;
-        for (BlockNumber block = 0; block < blocks_; ++block) {
-            Range* range = ranges_.data() + block / range_blocks_;
-            Count count{0, true};
-            pg_count_block(relation, block, strategy, &count);
-            range->rows += count.rows;
-            range->settled = range->settled && count.settled;
-            range->visible = range->visible && VM_ALL_VISIBLE(relation, block, &map);
-        }
-        pg_release(map, strategy);
-        table_close(relation, NoLock);
-    });
+    for (BlockNumber begin = 0; begin < blocks_; begin += blocks_per_part) {
+        if (!may_go_on())
+            return false;
+        pg_call([&] { pg_look_at(begin, std::min(blocks_, begin + blocks_per_part)); });
+    }
+    return true;
+}
+
+void LiveRows::pg_look_at(BlockNumber begin, BlockNumber end)
+{
+    Relation relation = table_open(table_, NoLock);
+    BufferAccessStrategy strategy = pg_strategy(blocks_);
+    Buffer map = InvalidBuffer;
+    for (BlockNumber block = begin; block < end; ++block) {
+        Range* range = ranges_.data() + block / range_blocks_;
+        Count count{0, true};
+        pg_count_block(relation, block, strategy, &count);
+        range->rows += count.rows;
+        range->settled = range->settled && count.settled;
+        range->visible = range->visible && VM_ALL_VISIBLE(relation, block, &map);
+    }
+    pg_release(map, strategy);
+    table_close(relation, NoLock);
 }
 
 // What one settle() works with.

@@ -3,6 +3,8 @@
 
 #include "pg/guard.h"
 
+#include <functional>
+
 namespace pgcleanup::pg {
 
 // Between the looks the caller holds a lock that keeps VACUUM out (SHARE UPDATE EXCLUSIVE), and for settle() one that
@@ -12,8 +14,8 @@ class LiveRows {
 public:
     explicit LiveRows(Oid table) : table_(table) {}
 
-    // Reads the whole table.
-    void look();
+    // Reads the whole table, part by part; false when it may not go on with the next.
+    bool look(const std::function<bool()>& may_go_on);
     // The number of rows. Reads again only blocks that may have changed since: a block whose bit in the visibility map
     // is set has not (only VACUUM sets it), nor has one without a newer WAL position, unless a row of it belonged to a
     // transaction that was still running. Where no bit was cleared, what was vacuumed costs nothing. Nothing when it is
@@ -28,6 +30,8 @@ private:
         bool settled; // no row of it belonged to a running transaction
         bool visible; // every block of it had its bit in the visibility map
     };
+
+    void pg_look_at(BlockNumber begin, BlockNumber end);
 
     struct Settling;
     bool pg_is_same(Settling* now, const Range& range, BlockNumber begin, BlockNumber end) const;

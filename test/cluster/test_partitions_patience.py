@@ -3,7 +3,7 @@
 import pytest
 
 from partition_days import audited, make_days, partitions
-from surface import Cleanup
+from surface import Background, Cleanup
 from test_partitions_concurrently import worker_waits
 
 
@@ -45,3 +45,32 @@ def test_orders_that_come_meanwhile(cleanup, order):
     vacuum.end()
     assert cleanup.wait_for_run(run_id).status == "cancelled"
     assert partitions(cleanup) == before and not audited(cleanup, run_id)
+
+
+@pytest.mark.parametrize("where", ["the same partition", "one that goes with it"])
+def test_who_needs_the_table_does_not_wait_for_the_reading(cleanup, where):
+    """A change of the definition waits for our lock, and everybody behind it: so the reading stops, and starts again later."""
+    cleanup.sql("CREATE TABLE log (id int, k int, at timestamptz NOT NULL) PARTITION BY RANGE (at)")
+    cleanup.sql("CREATE TABLE log_old PARTITION OF log FOR VALUES FROM ('2020-01-01') TO ('2021-01-01') PARTITION BY LIST (k)")
+    cleanup.sql("CREATE TABLE log_old_1 PARTITION OF log_old FOR VALUES IN (1); CREATE TABLE log_old_2 PARTITION OF log_old FOR VALUES IN (2)")
+    cleanup.sql("CREATE TABLE log_new PARTITION OF log FOR VALUES FROM ('2021-01-01') TO (MAXVALUE)")
+    cleanup.sql("INSERT INTO log SELECT n, 1 + n % 2, '2020-05-05' FROM generate_series(1, 1000) n")
+    cleanup.add_policy("log", "log", "at", "5 days")
+    vacuum = Vacuum(cleanup, "log_old_2")
+    run_id = cleanup.start("log")
+    worker_waits(cleanup)  # with the locks of log_old and log_old_1
+    needed = "log_old_1" if where == "the same partition" else "log_old"
+    definition = cleanup.connect()
+    needs = Background(lock_and_count, definition, needed)
+    cleanup.wait_until("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock')")
+    vacuum.end()
+    assert needs.result() == (500 if needed == "log_old_1" else 1000)
+    definition.close()
+    assert cleanup.wait_for_run(run_id).status == "succeeded"
+    assert audited(cleanup, run_id) == {"public.log_old": 1000}
+
+
+def lock_and_count(connection, table):
+    with connection.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; SELECT count(*) FROM {table}")
+        return cursor.fetchone()[0]
