@@ -1,5 +1,6 @@
 #include "extension/row_update.h"
 
+#include "extension/later_condition.h"
 #include "pg/settings_scope.h"
 #include "pg/text.h"
 
@@ -11,6 +12,14 @@ using pg::concat;
 
 // An age that is set to the cutoff, or to now where rows are due at once, is past the next run's cutoff.
 constexpr TimestampTz margin = USECS_PER_MINUTE;
+
+// So is a time that the condition compares with now().
+Policy later(Policy policy)
+{
+    if (policy.condition)
+        policy.condition = condition_later(policy.target, *policy.condition, margin);
+    return policy;
+}
 
 Datum interval_value(const std::string& text)
 {
@@ -66,7 +75,7 @@ RowUpdate::RowUpdate(const Policy& policy, TimestampTz start, std::optional<Time
                      std::optional<std::string> retain)
     : policy_(policy.name), cutoff_(cutoff), retain_(std::move(retain)),
       values_(parse_set_values(policy.set_values.value_or(""))),
-      again_(policy, {cutoff.value_or(start) + margin, {}, {}})
+      again_(later(policy), {cutoff.value_or(start) + margin, {}, {}})
 {
 }
 

@@ -175,6 +175,22 @@ def test_only_a_later_row_does_not_converge(cleanup):
         assert log.n == log.ids == len(changed(cleanup))
 
 
+@pytest.mark.parametrize("condition", [
+    "due_at < now()", "due_at < CURRENT_TIMESTAMP", "due_at::timestamp < LOCALTIMESTAMP",
+    "EXISTS (SELECT FROM generate_series(1, 1) g WHERE due_at < transaction_timestamp() AND g = 1)"])
+def test_a_time_that_is_set_to_now_is_past_a_moment_later(cleanup, condition):
+    """Within the batch now() stands still: the next run would take every row again."""
+    make(cleanup, columns=", due_at timestamptz DEFAULT now() - interval '1 hour'")
+    add_policy(cleanup, condition=condition, set_values='{"due_at": "now()"}')
+    assert any(f"{DUE} rows would be due again" in warning for warning in cleanup.dry_run("timeout").warnings)
+    done = cleanup.run("timeout")
+    assert done.status == "failed" and "due again" in done.message, done
+    cleanup.alter_policy("timeout", condition=condition.replace("due_at", "(due_at + interval '1 day')"))
+    cleanup.sql("UPDATE c SET due_at = due_at - interval '2 days'")
+    assert cleanup.run("timeout").rows == DUE
+    assert cleanup.run("timeout").rows == 0
+
+
 def test_the_condition_may_look_at_other_rows(cleanup):
     make(cleanup)
     cleanup.sql(f"CREATE TABLE keep AS SELECT g AS id FROM generate_series(1, {DUE}, 3) g")
