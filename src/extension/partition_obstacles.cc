@@ -38,6 +38,9 @@ UNION ALL
 SELECT c.oid, 'it belongs to another role', false
 FROM concerned JOIN pg_class c ON c.oid = relid WHERE c.relowner <> $3 AND c.oid = ANY ($1)
 UNION ALL
+SELECT c.oid, 'it is no table of this database', false
+FROM member JOIN pg_class c ON c.oid = relid WHERE c.relkind NOT IN ('r', 'p')
+UNION ALL
 SELECT d.refobjid, r.ev_class::regclass || ' depends on it', false
 FROM member JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = relid
   JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid

@@ -3,6 +3,7 @@
 #include "core/backoff.h"
 #include "extension/leaf_statements.h"
 #include "extension/policy_state.h"
+#include "pg/statement_limit.h"
 #include "pg/subtransaction.h"
 #include "pg/text.h"
 
@@ -32,6 +33,9 @@ milliseconds time_for_locks(const RunContext& context)
 {
     return context.lock_timeout * 3 / 4;
 }
+
+// For the removal itself, however little others may have to wait.
+constexpr milliseconds least_time_to_remove{50};
 
 // How long several partitions may be removed one after the other, before somebody else gets his turn.
 microseconds time_to_hold(const RunContext& context)
@@ -110,6 +114,9 @@ void detach(Oid partition, Oid parent)
     if (pg_call([&] { return get_rel_relispartition(partition); }))
         raise_other_table(partition);
 }
+
+// The removal ran, and was stopped: others wait for it.
+struct RemovalTakesTooLong {};
 
 // Errors after which the rows can still be deleted: PostgreSQL, or an event trigger, does not want it done.
 bool is_refusal(const pg::PgError& error)
@@ -261,11 +268,25 @@ bool PartitionRemoval::remove_one(Candidate& candidate, const TimeBoundedLocks& 
             throw Refused{"it has more rows than max_rows leaves"};
         return false;
     }
-    if (drops_)
-        drop(candidate.members.front());
-    else
-        detach(candidate.members.front(), candidate.above.front());
+    remove_within_limit(candidate, locks);
     return true;
+}
+
+// Event triggers are anybody's code, and all that use the table wait for it.
+void PartitionRemoval::remove_within_limit(const Candidate& candidate, const TimeBoundedLocks& locks) const
+{
+    const auto left = std::chrono::duration_cast<milliseconds>(locks.end() - pg::elapsed_clock());
+    const pg::StatementLimit limit(std::max(least_time_to_remove, left + context_.lock_timeout / 4));
+    try {
+        if (drops_)
+            drop(candidate.members.front());
+        else
+            detach(candidate.members.front(), candidate.above.front());
+    } catch (const pg::PgError& error) {
+        if (error.is_cancel() && limit.passed())
+            throw RemovalTakesTooLong();
+        throw;
+    }
 }
 
 // From the top down, as every query locks: who is in the way of a lower lock is then not waiting for a higher one.
@@ -334,15 +355,17 @@ PartitionRemoval::Result PartitionRemoval::remove(std::span<const PartitionUnit>
         const std::optional<milliseconds> pause = backoff.next();
         if (!pause) {
             ++locked_in_a_row_;
-            return {0, "another session kept a lock on it, or on its table"};
+            return {0, was_slow_ ? "to remove it took longer than others may wait"
+                                 : "another session kept a lock on it, or on its table"};
         }
         pg::wait_for_latch(*pause);
     }
 }
 
-// Nothing when it worked; an empty reason when it was a matter of locks.
+// Nothing when it worked; an empty reason when it was a matter of locks, or of time.
 std::optional<PartitionRemoval::Refused> PartitionRemoval::attempt(std::span<const PartitionUnit> units)
 {
+    was_slow_ = false;
     try {
         removed_ = carry_out(units);
         context_.record.committed();
@@ -352,6 +375,10 @@ std::optional<PartitionRemoval::Refused> PartitionRemoval::attempt(std::span<con
         return refused;
     } catch (const LocksTakeTooLong&) {
         context_.record.rolled_back();
+        return Refused{""};
+    } catch (const RemovalTakesTooLong&) {
+        context_.record.rolled_back();
+        was_slow_ = true;
         return Refused{""};
     } catch (const pg::PgError& error) {
         context_.record.rolled_back();

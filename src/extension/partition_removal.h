@@ -44,6 +44,7 @@ private:
     std::vector<Candidate> candidates(std::span<const PartitionUnit> units) const;
     void check_nothing_in_the_way(std::vector<Candidate>& found);
     bool lock_out(const Candidate& candidate, const TimeBoundedLocks& locks, bool is_first) const;
+    void remove_within_limit(const Candidate& candidate, const TimeBoundedLocks& locks) const;
     bool remove_one(Candidate& candidate, const TimeBoundedLocks& locks, std::int64_t rows_before);
     void remove_locked(std::vector<Candidate>& found);
     std::size_t carry_out(std::span<const PartitionUnit> units);
@@ -60,6 +61,7 @@ private:
     std::size_t removing_ = 0; // which of them is being removed
     std::size_t removed_ = 0;  // by the last attempt
     int locked_in_a_row_ = 0;  // partitions
+    bool was_slow_ = false;    // the last attempt: the removal itself, not the locks
 };
 
 } // namespace pgcleanup

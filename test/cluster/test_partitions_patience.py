@@ -70,6 +70,50 @@ def test_who_needs_the_table_does_not_wait_for_the_reading(cleanup, where):
     assert audited(cleanup, run_id) == {"public.log_old": 1000}
 
 
+def test_an_event_trigger_that_takes_long(shared_server, db):
+    """It runs under locks that every session of the table waits for: it has as long as these may be held."""
+    cleanup = Cleanup(shared_server, db)
+    make_days(cleanup, days=7)
+    cleanup.add_policy("log", "log", "at", "5 days")
+    cleanup.sql("CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); END'")
+    cleanup.sql("CREATE EVENT TRIGGER slow ON sql_drop EXECUTE FUNCTION slow()")
+    try:
+        run_id = cleanup.start("log")
+        cleanup.sql("SET lock_timeout = '5s'")
+        while cleanup.run_row(run_id).status == "running":
+            cleanup.sql("INSERT INTO log VALUES (0, now(), '')")
+    finally:
+        cleanup.sql("DROP EVENT TRIGGER slow")
+    assert cleanup.run_row(run_id).status == "succeeded"
+    assert "1 partition was emptied row by row: to remove it took longer than others may wait" in cleanup.targets(run_id)[0].message
+    assert "log_7" in partitions(cleanup)
+    cleanup.close()
+
+
+def test_a_foreign_table_that_comes_meanwhile(shared_server, db):
+    """Below a partition that goes as a whole: nobody has counted what it stands for."""
+    cleanup = Cleanup(shared_server, db)
+    cleanup.sql("CREATE FOREIGN DATA WRAPPER none; CREATE SERVER elsewhere FOREIGN DATA WRAPPER none")
+    cleanup.sql("CREATE TABLE log (id int, k int, at timestamptz NOT NULL) PARTITION BY RANGE (at)")
+    cleanup.sql("CREATE TABLE log_old PARTITION OF log FOR VALUES FROM ('2020-01-01') TO ('2021-01-01') PARTITION BY LIST (k)")
+    cleanup.sql("CREATE TABLE log_new PARTITION OF log FOR VALUES FROM ('2021-01-01') TO (MAXVALUE)")
+    cleanup.sql("CREATE TABLE log_old_0 PARTITION OF log_old FOR VALUES IN (0)")
+    cleanup.sql("INSERT INTO log SELECT n, 0, '2020-05-05' FROM generate_series(1, 100) n")
+    cleanup.add_policy("log", "log", "at", "5 days")
+    reader = cleanup.connect(autocommit=False)
+    with reader.cursor() as reading:
+        reading.execute("SELECT count(*) FROM log_old_0")
+        run_id = cleanup.start("log")
+        worker_waits(cleanup)
+        cleanup.sql("CREATE FOREIGN TABLE log_foreign PARTITION OF log_old FOR VALUES IN (1) SERVER elsewhere")
+    reader.rollback()
+    reader.close()
+    assert cleanup.wait_for_run(run_id).status == "failed"
+    assert "its partition public.log_foreign cannot be worked on: It is a foreign table." in cleanup.targets(run_id)[0].message
+    assert partitions(cleanup, "log_old") == {"log_old_0", "log_foreign"} and not audited(cleanup, run_id)
+    cleanup.close()
+
+
 def lock_and_count(connection, table):
     with connection.cursor() as cursor:
         cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; SELECT count(*) FROM {table}")
