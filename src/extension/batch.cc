@@ -346,6 +346,7 @@ BatchResult BatchRunner::carry_out(const WorkUnit& unit, Attempt& attempt, std::
         pg::Spi spi;
         result.left = statements_.count_left(spi, unit);
     }
+    context_.watch.check_schemas();
     context_.record.add_batch(counters, context_.row_width);
     transaction.commit();
     return result;

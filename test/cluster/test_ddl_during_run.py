@@ -166,6 +166,30 @@ def test_owner_changes(own_server):
     assert slow.cleanup.rows("SELECT DISTINCT who FROM witness") == [("new_owner",)]
 
 
+@pytest.mark.parametrize("action", ["delete", "archive"])
+def test_schema_gets_another_name(shared_server, db, action):
+    """Another schema gets its name, with a table like the target in it: the policy's is the one that it was."""
+    cleanup = Cleanup(shared_server, db)
+    cleanup.sql("""
+        CREATE SCHEMA app; CREATE SCHEMA next;
+        CREATE TABLE app.events (id int PRIMARY KEY, at timestamptz); CREATE TABLE next.events (LIKE app.events INCLUDING ALL);
+        INSERT INTO app.events SELECT n, now() - interval '60 days' FROM generate_series(1, 20000) n;
+        INSERT INTO next.events SELECT * FROM app.events;
+        CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          IF OLD.id = 10000 THEN PERFORM pg_advisory_xact_lock_shared(78); END IF; RETURN OLD; END $$;
+        CREATE TRIGGER gate BEFORE DELETE ON app.events FOR EACH ROW EXECUTE FUNCTION gate()""")
+    cleanup.add_policy("events", "app.events", "at", "30 days", action=action, batch_size=1000)
+    cleanup.sql("SELECT pg_advisory_lock(78)")
+    run_id = cleanup.start("events")
+    cleanup.wait_until("SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND objid = 78 AND NOT granted")
+    cleanup.sql("ALTER SCHEMA app RENAME TO before; ALTER SCHEMA next RENAME TO app")
+    cleanup.sql("SELECT pg_advisory_unlock(78)")
+    assert cleanup.wait_for_run(run_id).status == "succeeded"
+    assert cleanup.value("SELECT count(*) FROM app.events") == 20000
+    assert cleanup.value("SELECT count(*) FROM before.events") == 0
+    cleanup.close()
+
+
 @pytest.mark.parametrize("change", [
     "UPDATE cleanup_policies SET enabled = false WHERE policy = 'slow'",
     "UPDATE cleanup_policies SET retain = '90 days' WHERE policy = 'slow'",
