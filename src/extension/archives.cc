@@ -335,6 +335,7 @@ std::string insert_into(const std::string& archive, const std::string& columns)
 
 // What a constraint sets when the row that it references goes: the columns' names, and whether to their defaults.
 struct KeyAction {
+    Oid table = InvalidOid; // whose defaults these are, also for its partitions
     std::vector<std::string> columns;
     bool to_default = false;
 };
@@ -342,7 +343,7 @@ struct KeyAction {
 KeyAction key_action(pg::Spi& spi, Oid constraint)
 {
     const pg::Rows rows =
-        spi.run("SELECT a.attname, c.confdeltype OPERATOR(pg_catalog.=) 'd' FROM pg_catalog.pg_constraint AS c "
+        spi.run("SELECT a.attname, c.confdeltype OPERATOR(pg_catalog.=) 'd', c.conrelid FROM pg_catalog.pg_constraint AS c "
                 "JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) c.conrelid "
                 "AND a.attnum OPERATOR(pg_catalog.=) ANY (CASE WHEN pg_catalog.cardinality(c.confdelsetcols) "
                 "OPERATOR(pg_catalog.>) 0 THEN c.confdelsetcols ELSE c.conkey END) "
@@ -352,6 +353,7 @@ KeyAction key_action(pg::Spi& spi, Oid constraint)
     for (const auto& row : rows) {
         action.columns.push_back(pg::to_text(row[0]));
         action.to_default = pg::to_bool(row[1]);
+        action.table = static_cast<Oid>(pg::to_int64(row[2]));
     }
     return action;
 }
@@ -381,10 +383,11 @@ void Archives::before_changes(pg::Spi& spi, Oid leaf, Oid constraint, const RowI
 {
     const std::vector<TableColumn> columns = columns_of(leaf);
     const KeyAction action = key_action(spi, constraint);
+    const std::vector<TableColumn> of_constraint = columns_of(action.table);
     std::string changed;
     for (const std::string& name : action.columns) {
-        const auto column = std::ranges::find(columns, name, &TableColumn::name);
-        const std::string value = action.to_default && column != columns.end() ? default_value(leaf, *column) : "NULL";
+        const auto column = std::ranges::find(of_constraint, name, &TableColumn::name);
+        const std::string value = action.to_default && column != of_constraint.end() ? default_value(action.table, *column) : "NULL";
         changed.append(changed.empty() ? "" : ", ").append(concat(pg::quote_literal(name), ", ", value));
     }
     const pg::Rows kept = spi.run(

@@ -303,3 +303,23 @@ def test_reference_of_a_row_without_key_and_with_generated_column(cleanup):
     tables, conflicts = restore(cleanup, done.run_id)
     assert tables["c"].reset_references == 4 and not conflicts, conflicts
     assert contents(cleanup, "p", "c") == before
+
+
+def test_default_of_a_partition(cleanup):
+    """SET DEFAULT sets the default of the constraint's table, also in a partition that has another, or none."""
+    cleanup.sql("""
+        CREATE TABLE p (id int PRIMARY KEY, at timestamptz);
+        CREATE TABLE c (id int PRIMARY KEY, p_id int DEFAULT 1000 REFERENCES p ON DELETE SET DEFAULT) PARTITION BY RANGE (id);
+        CREATE TABLE c1 (id int NOT NULL, p_id int);
+        ALTER TABLE c ATTACH PARTITION c1 FOR VALUES FROM (0) TO (100);
+        CREATE TABLE c2 PARTITION OF c FOR VALUES FROM (100) TO (200);
+        INSERT INTO p SELECT n, now() - interval '60 days' FROM generate_series(1, 10) n;
+        INSERT INTO p VALUES (1000, NULL);
+        INSERT INTO c SELECT n, 1 + n % 10 FROM generate_series(1, 150) n""")
+    cleanup.add_policy("p", "p", "at", "30 days", action="archive")
+    before = contents(cleanup, "p", "c")
+    done = cleanup.run("p")
+    assert cleanup.value("SELECT count(*) FROM c WHERE p_id = 1000") == 150
+    tables, conflicts = restore(cleanup, done.run_id)
+    assert tables["c"].reset_references == 150 and not conflicts, conflicts[:3]
+    assert contents(cleanup, "p", "c") == before
