@@ -233,10 +233,12 @@ Restore find(const RestoreArguments& arguments, const pg::Extension& extension, 
         restore.policies = Finder(spi, extension, role, arguments).policies();
     }
     bool found = false;
+    bool has_target = false;
     for (const Policy& policy : restore.policies) {
         lock_target(policy.target);
         check_target(policy.target);
         for (const RestoreTable& table : restore_tables(spi, extension, policy)) {
+            has_target = has_target || table.source == policy.target;
             found = found || has_rows(spi, table, arguments.run_id, policy);
             restore.tables.push_back(table.archive);
             restore.tables.push_back(table.source);
@@ -246,6 +248,11 @@ Restore find(const RestoreArguments& arguments, const pg::Extension& extension, 
     }
     if (!found)
         raise_nothing_left(spi, extension, arguments, restore.policies.front());
+    if (arguments.condition && !has_target)
+        pg::raise({.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE,
+                   .message = concat("policy \"", restore.policies.front().name, "\" archived no rows of ",
+                                     restore.policies.front().target_name, ", which is what a condition chooses from"),
+                   .hint = "Its target was another table then; leave the condition out, or copy rows by hand."});
     if (arguments.condition)
         restore.condition = canonical(restore.policies.front(), *arguments.condition);
     return restore;

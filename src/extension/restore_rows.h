@@ -15,6 +15,9 @@ struct RestoreScope {
     std::string condition = "true"; // over the alias `target`: of the rows of the target
 };
 
+// Of a row of an archive under this alias, whether it is of the run and policy.
+std::string in_scope(const RestoreScope& scope, std::string_view alias);
+
 // An archived row: of which table (index), and where.
 struct ArchivedRow {
     std::size_t table = 0;
@@ -31,6 +34,9 @@ struct ArchivedFamily {
     std::vector<std::pair<std::size_t, std::size_t>> needs;
 };
 
+// Whether the archive has images of the run's rows. Needs an open Spi.
+bool has_images(pg::Spi& spi, const RestoreTable& table, const RestoreScope& scope);
+
 class RestoreRows {
 public:
     RestoreRows(std::vector<RestoreTable> tables, std::vector<RestoreEdge> edges, RestoreScope scope)
@@ -39,8 +45,9 @@ public:
     }
     const std::vector<RestoreTable>& tables() const noexcept { return tables_; }
 
-    // Keeps everybody else from changing the archives until the transaction's end.
-    void lock(pg::Spi& spi) const;
+    // Keeps everybody else from changing the archives, and the definitions of both them and their tables, until the
+    // transaction's end. By identity: whether they still have their names is to be looked at after it.
+    void lock() const;
     // The rows of one archive in these blocks that are in scope.
     std::vector<ArchivedRow> seeds(pg::Spi& spi, std::size_t table, core::BlockRange blocks) const;
     // Those, and all that references them or (with a condition: only as far as these need it) that they reference, at
@@ -60,7 +67,7 @@ public:
 private:
     friend class ArchiveGathering;
     bool chooses() const { return scope_.condition != "true"; }
-    std::string in_scope(std::string_view alias) const;
+    std::string in_scope(std::string_view alias) const { return pgcleanup::in_scope(scope_, alias); }
     std::vector<ArchivedRow> read(pg::Spi& spi, std::size_t table, const std::string& rows,
                                   const pg::Parameters& parameters) const;
     void reset_group(pg::Spi& spi, std::size_t table, std::span<const std::string> columns, const RowIds& images,

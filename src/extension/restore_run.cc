@@ -3,6 +3,7 @@
 #include "core/backoff.h"
 #include "core/restore_order.h"
 #include "extension/batch.h"
+#include "extension/definition_watch.h"
 #include "extension/expression.h"
 #include "extension/restore_record.h"
 #include "extension/settings.h"
@@ -18,14 +19,24 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// Blocks of an archive whose rows, with all that belongs to them, make up one transaction.
-constexpr std::uint32_t blocks_a_batch = 64;
+// Blocks of an archive whose rows, with all that belongs to them, make up one transaction. Each looks through all
+// archives for what belongs to its rows: so many times that this costs little beside the work itself.
+constexpr std::uint32_t least_blocks = 64;
+constexpr std::uint32_t most_blocks = 4096;
+constexpr std::uint32_t most_looks = 64;
+
+bool is_large(const core::BlockRange& blocks)
+{
+    return blocks.end - blocks.begin > least_blocks;
+}
+
 constexpr int lock_attempts = 8;
 constexpr milliseconds lock_pause{100};
 constexpr milliseconds longest_lock_pause{2000};
 
 constexpr const char* needs_a_row_that_stays = "it references a row that stays in the archive";
-constexpr const char* reference_has_changed = "the row is gone, or what its reference was set to has changed since";
+constexpr const char* reference_has_changed =
+    "the row or its reference is gone, or what that was set to has changed since";
 
 struct Conflict {
     ArchivedRow row;
@@ -72,9 +83,11 @@ std::string reason_of(const pg::PgError& error)
 // Puts back as much of a family as can be, by halving: in an order in which each row comes after what it needs.
 class FamilyRestore {
 public:
-    FamilyRestore(const RestoreRows& rows, const ArchivedFamily& family, std::size_t tables)
-        : rows_(rows), family_(family), groups_(core::restore_order(family.rows.size(), family.needs)),
-          stays_(family.rows.size()), needs_(family.rows.size())
+    // All or nothing: with `is_whole` what some row raises is raised.
+    FamilyRestore(const RestoreRows& rows, const ArchivedFamily& family, std::size_t tables, bool is_whole)
+        : rows_(rows), family_(family), is_whole_(is_whole),
+          groups_(core::restore_order(family.rows.size(), family.needs)), stays_(family.rows.size()),
+          needs_(family.rows.size())
     {
         done_.tables.resize(tables);
         for (const auto& [row, other] : family.needs)
@@ -111,7 +124,7 @@ private:
             count(deleted, images, reset);
             return;
         }
-        if (!is_of_a_row(*error))
+        if (is_whole_ || !is_of_a_row(*error))
             throw pg::PgError(*error);
         pg::check_for_interrupts();
         if (end - begin == 1) {
@@ -185,6 +198,7 @@ private:
 
     const RestoreRows& rows_;
     const ArchivedFamily& family_;
+    bool is_whole_;
     std::vector<std::vector<std::size_t>> groups_;
     std::vector<bool> stays_;
     std::vector<std::vector<std::size_t>> needs_;
@@ -225,6 +239,7 @@ private:
     }
 
     void prepare();
+    void enter();
     void restore_table(std::size_t table);
     void restore_blocks(std::size_t table, core::BlockRange blocks);
     BatchOfRestore carry_out(std::size_t table, core::BlockRange blocks);
@@ -249,7 +264,9 @@ private:
     TaskReply& reply_;
     RestoreRecord record_;
     milliseconds lock_timeout_;
+    DefinitionWatch watch_;
     std::optional<RestoreRows> rows_;
+    std::uint32_t blocks_a_batch_ = least_blocks;
     std::vector<RestoredRows> totals_;
     std::vector<std::string> last_keys_; // of the conflicts of the batch that was carried out last
     SkippedReasons reasons_;
@@ -265,8 +282,36 @@ void RestoreRun::prepare()
     pg::Spi spi;
     std::vector<RestoreTable> tables = restore_tables(spi, pg::extension(), policy_);
     std::vector<RestoreEdge> edges = restore_edges(policy_, tables);
+    std::erase_if(edges, [&](const RestoreEdge& edge) {
+        return edge.kind == RestoreEdge::Kind::image && !has_images(spi, tables[edge.child], scope);
+    });
+    std::uint64_t blocks = 0;
+    for (const RestoreTable& table : tables)
+        blocks += block_count(table.archive);
+    blocks_a_batch_ =
+        static_cast<std::uint32_t>(std::clamp<std::uint64_t>(blocks / most_looks, least_blocks, most_blocks));
     totals_.resize(tables.size());
     rows_.emplace(std::move(tables), std::move(edges), scope);
+}
+
+// Everything is known by name: a table that was renamed, or another one in its place, must not get its rows.
+void RestoreRun::enter()
+{
+    rows_->lock();
+    if (!watch_.changed())
+        return;
+    const std::vector<RestoreTable> before = rows_->tables();
+    try {
+        prepare();
+    } catch (...) {
+        watch_.suspect(); // not over: a lock timeout, say
+        throw;
+    }
+    const auto is_same = [](const RestoreTable& one, const RestoreTable& other) {
+        return one.archive == other.archive && one.source == other.source;
+    };
+    if (!std::ranges::equal(before, rows_->tables(), is_same))
+        throw RunStopped{"partial", "stopped: which archives the policy has was changed meanwhile; restore again"};
 }
 
 void RestoreRun::check_bounds() const
@@ -284,15 +329,15 @@ BatchOfRestore RestoreRun::carry_out(std::size_t table, core::BlockRange blocks)
     BatchOfRestore done = in_transaction([&] {
         ArchivedFamily family;
         {
+            enter();
             pg::Spi spi;
-            rows_->lock(spi);
             std::vector<ArchivedRow> seeds = rows_->seeds(spi, table, blocks);
             std::erase_if(seeds, [this](const ArchivedRow& row) { return is_known_conflict(row); });
             family = rows_->gather(spi, seeds);
         }
         if (family.rows.empty())
             return BatchOfRestore();
-        BatchOfRestore result = FamilyRestore(*rows_, family, totals_.size()).run();
+        BatchOfRestore result = FamilyRestore(*rows_, family, totals_.size(), is_large(blocks)).run();
         // What stays was found before, perhaps: it belongs to rows of several batches.
         std::erase_if(result.conflicts, [&](const Conflict& conflict) {
             if (!is_known_conflict(conflict.row))
@@ -305,6 +350,7 @@ BatchOfRestore RestoreRun::carry_out(std::size_t table, core::BlockRange blocks)
             for (const Conflict& conflict : result.conflicts)
                 keys.push_back(rows_->key(spi, conflict.row));
         }
+        watch_.check_schemas();
         for (std::size_t n = 0; n < result.tables.size(); ++n) {
             const RestoredRows& part = result.tables[n];
             if (part.rows + part.reset_references + part.conflicts > 0)
@@ -345,7 +391,14 @@ void RestoreRun::restore_blocks(std::size_t table, core::BlockRange blocks)
                 report(done, last_keys_);
             return;
         } catch (const pg::PgError& error) {
-            if (classify(error) != BatchFailure::lock)
+            const bool is_lock = classify(error) == BatchFailure::lock;
+            if (is_large(blocks) && (is_lock || is_of_a_row(error))) { // fewer rows, fewer locks and conflicts
+                const std::uint32_t middle = blocks.begin + (blocks.end - blocks.begin) / 2;
+                restore_blocks(table, {blocks.begin, middle});
+                restore_blocks(table, {middle, blocks.end});
+                return;
+            }
+            if (!is_lock)
                 throw;
             const std::optional<milliseconds> pause = backoff.next();
             if (!pause)
@@ -361,8 +414,9 @@ void RestoreRun::restore_table(std::size_t table)
 {
     const Oid archive = rows_->tables()[table].archive;
     const std::uint32_t end = in_transaction([&] { return block_count(archive); });
-    for (std::uint32_t begin = 0; begin < end; begin += blocks_a_batch)
-        restore_blocks(table, {begin, std::min(end, begin + blocks_a_batch)});
+    const std::uint32_t step = blocks_a_batch_;
+    for (std::uint32_t begin = 0; begin < end; begin += step)
+        restore_blocks(table, {begin, std::min(end, begin + step)});
 }
 
 void RestoreRun::finish(const std::string& status, const std::string& message)

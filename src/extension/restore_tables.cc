@@ -100,6 +100,8 @@ RestoreTable to_table(const ArchiveEntry& entry)
         table.insert_columns += comma + column.quoted;
         table.insert_values += comma + value_of(column, table, entry);
     }
+    if (!has_all(table, table.key)) // a key that came later names no archived row
+        table.key.clear();
     return table;
 }
 
@@ -142,16 +144,32 @@ std::optional<std::string> same_key(const RestoreTable& table, std::string_view 
     return test.empty() ? std::nullopt : std::optional(test);
 }
 
-std::vector<std::string> names_of(const ForeignKey& key)
+std::vector<std::string> names_of(Oid table, const std::vector<AttrNumber>& attributes)
 {
     std::vector<std::string> names;
-    for (const AttrNumber attribute : key.referencing_attributes)
-        names.emplace_back(
-            pg_call([&] { return static_cast<const char*>(get_attname(key.referencing, attribute, false)); }));
+    for (const AttrNumber attribute : attributes)
+        names.emplace_back(pg_call([&] { return static_cast<const char*>(get_attname(table, attribute, false)); }));
     return names;
 }
 
+// A column that came later is in no archived row, and so it references nothing.
+void add_edge(std::vector<RestoreEdge>& edges, std::span<const RestoreTable> tables, const ForeignKey& key,
+              std::size_t child, std::size_t parent, RestoreEdge::Kind kind)
+{
+    std::vector<std::string> columns = names_of(key.referencing, key.referencing_attributes);
+    if (has_all(tables[child], columns) &&
+        has_all(tables[parent], names_of(key.referenced, key.referenced_attributes)))
+        edges.push_back({child, parent, reference_match(key, "p", "c"), kind, std::move(columns)});
+}
+
 } // namespace
+
+bool has_all(const RestoreTable& table, std::span<const std::string> columns)
+{
+    return std::ranges::all_of(columns, [&](const std::string& column) {
+        return std::ranges::find(table.in_archive, column) != table.in_archive.end();
+    });
+}
 
 std::vector<RestoreTable> restore_tables(pg::Spi& spi, const pg::Extension& extension, const Policy& policy)
 {
@@ -175,8 +193,7 @@ std::vector<RestoreEdge> restore_edges(const Policy& policy, std::span<const Res
         for (const ForeignKey& key : references_to(tables[parent].source)) {
             for (std::size_t child = 0; child < tables.size(); ++child) {
                 if (tables[child].source == archive_source(policy, key.referencing))
-                    edges.push_back(
-                        {child, parent, reference_match(key, "p", "c"), RestoreEdge::Kind::key, names_of(key)});
+                    add_edge(edges, tables, key, child, parent, RestoreEdge::Kind::key);
             }
         }
     }
@@ -188,10 +205,10 @@ std::vector<RestoreEdge> restore_edges(const Policy& policy, std::span<const Res
         for (std::size_t child = 0; child < tables.size(); ++child) {
             if (!OidIsValid(relation.related) || tables[child].source != archive_source(policy, relation.related))
                 continue;
-            const std::string match = reference_match(relation_key(relation, policy.target), "p", "c");
+            const ForeignKey key = relation_key(relation, policy.target);
             for (std::size_t parent = 0; parent < tables.size(); ++parent) {
                 if (tables[parent].source == policy.target)
-                    edges.push_back({child, parent, match, RestoreEdge::Kind::relation, {}});
+                    add_edge(edges, tables, key, child, parent, RestoreEdge::Kind::relation);
             }
         }
     }

@@ -15,9 +15,9 @@ struct RestoreTable {
     std::string from_source;             // for UPDATE: with ONLY, unless it is partitioned
     std::string insert_columns;          // what is written back
     std::string insert_values;           // the same of `gone`, a row of the archive
-    std::vector<std::string> key;        // the primary key's columns, not quoted; empty without one
+    std::vector<std::string> key;        // the primary key's columns, not quoted; empty unless archived rows have one
     std::vector<TableColumn> columns;    // of the source, generated ones too
-    std::vector<std::string> in_archive; // their names, as far as the archive has them
+    std::vector<std::string> in_archive; // their names, not quoted, as far as the archive has them
 };
 
 // Rows of `child` reference rows of `parent` (indices of tables): a condition over their aliases c and p.
@@ -35,6 +35,9 @@ struct RestoreEdge {
 // The archives of a policy, its target's first, each once. Raises, with a hint, when one is gone or has changed so that
 // its rows do not fit their table any more; undefined_table when there is none. Catalogs only.
 std::vector<RestoreTable> restore_tables(pg::Spi& spi, const pg::Extension& extension, const Policy& policy);
+
+// Whether the archive has all of these columns, and the source as well.
+bool has_all(const RestoreTable& table, std::span<const std::string> columns);
 
 // By the foreign keys and the policy's relations as they are now.
 std::vector<RestoreEdge> restore_edges(const Policy& policy, std::span<const RestoreTable> tables);

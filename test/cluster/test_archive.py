@@ -4,7 +4,7 @@ import pytest
 from psycopg2 import errors
 
 from archives import archived, contents, refused, restore
-from surface import Cleanup
+from surface import Background, Cleanup
 
 DUE, YOUNG = 300, 50
 
@@ -400,3 +400,63 @@ def test_nothing_takes_the_archives_place_during_a_batch(events):
     events.sql("SELECT pg_advisory_unlock(77)")
     assert events.wait_for_run(run_id).status == "succeeded"
     assert archived(events, "events_archive") == DUE
+
+
+def in_the_middle_of_a_restore(events, run_id, change):
+    """What the restore did; the change waits for a batch, and comes before the next one."""
+    events.sql("""CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          IF NEW.id = 20000 THEN PERFORM pg_advisory_xact_lock_shared(79); END IF; RETURN NEW; END $$;
+        CREATE TRIGGER gate BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION gate();
+        SELECT pg_advisory_lock(79)""")
+    others = [Cleanup(events.server, events.dbname) for _ in range(2)]
+    restored = Background(restore, others[0], run_id)
+    events.wait_until("SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND objid = 79 AND NOT granted", what="a batch at the gate")
+    changed = Background(others[1].sql, change)
+    events.wait_until("SELECT count(*) > 0 FROM pg_locks WHERE relation IN ('events'::regclass, 'events_archive'::regclass) AND NOT granted",
+                      what="the change behind it")
+    events.sql("SELECT pg_advisory_unlock(79)")
+    changed.result()
+    done = restored.result()
+    for other in others:
+        other.close()
+    return done
+
+
+@pytest.mark.parametrize("table, rows", [("events", ""), ("events_archive", "INSERT INTO events_archive SELECT id + 100000, at, kind,"
+                                                          " cleanup_run_id, cleanup_policy_id, now() FROM before;")])
+def test_table_in_the_place_of_another_during_a_restore(events, table, rows):
+    """What is restored comes from the archive, and goes to the table, that they were when it began."""
+    events.sql("TRUNCATE events; INSERT INTO events SELECT n, now() - interval '60 days', repeat('x', 60) FROM generate_series(1, 40000) n")
+    run_id = events.run("events").run_id
+    tables, conflicts = in_the_middle_of_a_restore(events, run_id, f"""
+        BEGIN; LOCK TABLE {table}; ALTER TABLE {table} RENAME TO before; CREATE TABLE {table} (LIKE before INCLUDING ALL); {rows} COMMIT""")
+    (done,) = tables.values()
+    assert (done.rows, done.status, conflicts) == (40000, "succeeded", []), done
+    assert events.value("SELECT count(*) FROM events WHERE id > 100000") == 0
+    assert events.value("SELECT count(*) FROM before") == (40000 if table == "events" else 0)
+
+
+def test_schema_with_another_name_during_a_restore(events):
+    events.sql("TRUNCATE events; INSERT INTO events SELECT n, now() - interval '60 days', repeat('x', 60) FROM generate_series(1, 40000) n")
+    events.sql("CREATE SCHEMA app; CREATE SCHEMA next; CREATE TABLE next.events (LIKE events INCLUDING ALL); ALTER TABLE events SET SCHEMA app;"
+               "SET search_path = app, public")
+    run_id = events.run("events").run_id
+    events.sql("""CREATE FUNCTION swap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          IF NEW.id = 20000 THEN PERFORM pg_advisory_xact_lock_shared(79); END IF; RETURN NEW; END $$;
+        CREATE TRIGGER swap BEFORE INSERT ON app.events FOR EACH ROW EXECUTE FUNCTION swap(); SELECT pg_advisory_lock(79)""")
+    other = Cleanup(events.server, events.dbname)
+    restored = Background(restore, other, run_id)
+    events.wait_until("SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND objid = 79 AND NOT granted", what="a batch at the gate")
+    events.sql("ALTER SCHEMA app RENAME TO before; ALTER SCHEMA next RENAME TO app; SELECT pg_advisory_unlock(79)")
+    tables, conflicts = restored.result()
+    assert [row.rows for row in tables.values()] == [40000] and not conflicts, tables
+    assert events.value("SELECT count(*) FROM app.events") == 0
+    other.close()
+
+
+def test_condition_over_another_table(events):
+    """Of a policy whose target was another table when it archived."""
+    first = events.run("events")
+    events.sql("CREATE TABLE visits (id int, at timestamptz); SELECT cleanup_alter_policy('events', target => 'visits')")
+    refused(events, "SELECT cleanup_restore(%s, 'events', 'id < 10')", "archived no rows of", code="22023", params=[first.run_id])
+    assert restore(events, first.run_id)[0]["events"].rows == DUE

@@ -323,3 +323,85 @@ def test_default_of_a_partition(cleanup):
     tables, conflicts = restore(cleanup, done.run_id)
     assert tables["c"].reset_references == 150 and not conflicts, conflicts[:3]
     assert contents(cleanup, "p", "c") == before
+
+
+@pytest.mark.parametrize("change", ["ADD COLUMN other int REFERENCES p", "ADD COLUMN id bigserial PRIMARY KEY",
+                                    "ADD COLUMN id bigserial PRIMARY KEY, ADD CHECK (p_id <> 3)"])
+def test_keys_that_came_later(cleanup, change):
+    """Foreign and primary keys of columns that the archive does not have yet."""
+    cleanup.sql("""
+        CREATE TABLE p (id int PRIMARY KEY, at timestamptz);
+        CREATE TABLE c (p_id int REFERENCES p ON DELETE CASCADE, q_id int REFERENCES p ON DELETE SET NULL);
+        INSERT INTO p SELECT n, now() - interval '60 days' * (n % 2) FROM generate_series(1, 20) n;
+        INSERT INTO c SELECT 1 + n % 20, 1 + n * 7 % 20 FROM generate_series(1, 100) n""")
+    cleanup.add_policy("p", "p", "at", "30 days", action="archive")
+    done = cleanup.run("p")
+    taken = cleanup.value("SELECT count(*) FROM c_archive WHERE cleanup_changed IS NULL AND p_id = 3") if "CHECK" in change else 0
+    cleanup.sql(f"ALTER TABLE c {change}")
+    tables, conflicts = restore(cleanup, done.run_id)
+    assert len(conflicts) == taken and all(row.row_key["p_id"] == 3 for row in conflicts), conflicts
+    assert cleanup.value("SELECT count(*) FROM p") == 20 and cleanup.value("SELECT count(q_id) FROM c") == 100 - taken
+
+
+@pytest.mark.parametrize("change", [
+    "ALTER TABLE c DROP COLUMN p_id",
+    "ALTER TABLE c DROP COLUMN p_id; ALTER TABLE c_archive DROP COLUMN p_id",
+    "ALTER TABLE c RENAME COLUMN p_id TO parent_id; ALTER TABLE c_archive RENAME COLUMN p_id TO parent_id"], ids=["dropped", "both", "renamed"])
+def test_reference_that_is_gone(cleanup, change):
+    """Where a constraint set a column that is not there under its name any more, the other rows come back."""
+    cleanup.sql("""
+        CREATE TABLE p (id int PRIMARY KEY, at timestamptz);
+        CREATE TABLE c (id int PRIMARY KEY, p_id int REFERENCES p ON DELETE SET NULL);
+        INSERT INTO p SELECT n, now() - interval '60 days' FROM generate_series(1, 10) n;
+        INSERT INTO c SELECT n, n FROM generate_series(1, 10) n""")
+    cleanup.add_policy("p", "p", "at", "30 days", action="archive")
+    done = cleanup.run("p")
+    cleanup.sql(change)
+    tables, conflicts = restore(cleanup, done.run_id)
+    assert tables["p"].rows == 10 and {row.name for row in conflicts} == {"c"} and len(conflicts) == 10, tables
+    if "RENAME" in change:
+        cleanup.sql("UPDATE c_archive SET cleanup_changed = jsonb_build_object('parent_id', cleanup_changed -> 'p_id')")
+        assert restore(cleanup, done.run_id)[1] == []
+        assert cleanup.value("SELECT count(*) FROM c WHERE parent_id = id") == 10
+
+
+def test_archives_that_nobody_has_analyzed(cleanup):
+    """A planner that expects hardly a row of the run must not read an archive anew for each of many."""
+    cleanup.sql("""
+        CREATE TABLE p (id int PRIMARY KEY, at timestamptz);
+        CREATE TABLE c (id int PRIMARY KEY, p_id int REFERENCES p ON DELETE CASCADE);
+        CREATE TABLE n (id int PRIMARY KEY, p_id int REFERENCES p ON DELETE SET NULL);
+        CREATE INDEX ON c (p_id); CREATE INDEX ON n (p_id);
+        INSERT INTO p SELECT n, now() - interval '60 days' FROM generate_series(1, 20000) n;
+        INSERT INTO c SELECT n, 1 + n % 20000 FROM generate_series(1, 60000) n;
+        INSERT INTO n SELECT n, n FROM generate_series(1, 20000) n;
+        ANALYZE p, c, n""")
+    cleanup.add_policy("p", "p", "at", "30 days", action="archive", batch_size=2)
+    cleanup.run("p", max_rows=2)
+    cleanup.sql("ALTER TABLE p_archive SET (autovacuum_enabled = off); ALTER TABLE c_archive SET (autovacuum_enabled = off);"
+                "ALTER TABLE n_archive SET (autovacuum_enabled = off)")
+    cleanup.alter_policy("p", clear=["batch_size"])
+    done = cleanup.run("p")
+    tables, conflicts = restore(cleanup, done.run_id)
+    assert tables["p"].rows >= 19990 and tables["n"].reset_references == tables["p"].rows and not conflicts, tables
+
+
+def test_conflicts_of_a_large_archive(cleanup):
+    """A large batch in which a row cannot come back, or a lock is missing, is made smaller first; in the end all is as with small ones."""
+    cleanup.sql("""
+        CREATE TABLE p (id int PRIMARY KEY, at timestamptz, words text) WITH (fillfactor = 10);
+        CREATE TABLE c (id int PRIMARY KEY, p_id int REFERENCES p ON DELETE CASCADE);
+        CREATE INDEX ON c (p_id);
+        INSERT INTO p SELECT n, now() - interval '60 days', repeat('x', 1900) FROM generate_series(1, 20000) n;
+        INSERT INTO c SELECT n, n FROM generate_series(1, 20000) n""")
+    cleanup.add_policy("p", "p", "at", "30 days", action="archive")
+    done = cleanup.run("p")
+    assert cleanup.value("SELECT pg_relation_size('p_archive') / 8192") > 64 * 64 + 500
+    taken = [5, 6, 7000, 19999]
+    cleanup.sql("INSERT INTO p SELECT unnest(%s), now()", [taken])
+    tables, conflicts = restore(cleanup, done.run_id)
+    assert sorted(row.row_key["id"] for row in conflicts if row.name == "p") == taken
+    assert sorted(row.row_key["id"] for row in conflicts if row.name == "c") == taken
+    assert tables["p"].rows == 19996 and tables["c"].rows == 19996, tables
+    cleanup.sql("DELETE FROM p WHERE words IS NULL")
+    assert restore(cleanup, done.run_id)[1] == [] and cleanup.value("SELECT count(*) FROM p JOIN c ON p_id = p.id") == 20000
