@@ -204,13 +204,17 @@ Archives::Place Archives::place_of(pg::Spi& spi, Oid source) const
     }
     const std::string name = name_of(source);
     Place place{schema, with_suffix(name), true};
-    // Tables of several schemas may share a name.
-    const Oid taken = is_target ? InvalidOid : find_table(place.schema, place.table);
-    if (OidIsValid(taken)) {
-        const std::vector<ArchiveEntry> entries = archives_in(spi, pg::extension(), taken);
-        if (!entries.empty() && !is_archive_of(entries, source))
-            place.table = with_suffix(concat(schema_of(source), "_", name));
-    }
+    // Tables of several schemas may share a name, and long names their beginning.
+    const auto is_taken = [&] {
+        const Oid taken = is_target ? InvalidOid : find_table(place.schema, place.table);
+        const std::vector<ArchiveEntry> entries =
+            OidIsValid(taken) ? archives_in(spi, pg::extension(), taken) : std::vector<ArchiveEntry>();
+        return !entries.empty() && !is_archive_of(entries, source);
+    };
+    if (is_taken())
+        place.table = with_suffix(concat(schema_of(source), "_", name));
+    for (int n = 2; is_taken(); ++n)
+        place.table = with_suffix(concat("_", n, "_", name));
     return place;
 }
 
@@ -342,13 +346,13 @@ struct KeyAction {
 
 KeyAction key_action(pg::Spi& spi, Oid constraint)
 {
-    const pg::Rows rows =
-        spi.run("SELECT a.attname, c.confdeltype OPERATOR(pg_catalog.=) 'd', c.conrelid FROM pg_catalog.pg_constraint AS c "
-                "JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) c.conrelid "
-                "AND a.attnum OPERATOR(pg_catalog.=) ANY (CASE WHEN pg_catalog.cardinality(c.confdelsetcols) "
-                "OPERATOR(pg_catalog.>) 0 THEN c.confdelsetcols ELSE c.conkey END) "
-                "WHERE c.oid OPERATOR(pg_catalog.=) $1 ORDER BY a.attnum",
-                pg::Parameters().oid(constraint));
+    const pg::Rows rows = spi.run(
+        "SELECT a.attname, c.confdeltype OPERATOR(pg_catalog.=) 'd', c.conrelid FROM pg_catalog.pg_constraint AS c "
+        "JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) c.conrelid "
+        "AND a.attnum OPERATOR(pg_catalog.=) ANY (CASE WHEN pg_catalog.cardinality(c.confdelsetcols) "
+        "OPERATOR(pg_catalog.>) 0 THEN c.confdelsetcols ELSE c.conkey END) "
+        "WHERE c.oid OPERATOR(pg_catalog.=) $1 ORDER BY a.attnum",
+        pg::Parameters().oid(constraint));
     KeyAction action;
     for (const auto& row : rows) {
         action.columns.push_back(pg::to_text(row[0]));
@@ -387,7 +391,8 @@ void Archives::before_changes(pg::Spi& spi, Oid leaf, Oid constraint, const RowI
     std::string changed;
     for (const std::string& name : action.columns) {
         const auto column = std::ranges::find(of_constraint, name, &TableColumn::name);
-        const std::string value = action.to_default && column != of_constraint.end() ? default_value(action.table, *column) : "NULL";
+        const std::string value =
+            action.to_default && column != of_constraint.end() ? default_value(action.table, *column) : "NULL";
         changed.append(changed.empty() ? "" : ", ").append(concat(pg::quote_literal(name), ", ", value));
     }
     const pg::Rows kept = spi.run(

@@ -386,6 +386,22 @@ def test_archives_that_nobody_has_analyzed(cleanup):
     assert tables["p"].rows >= 19990 and tables["n"].reset_references == tables["p"].rows and not conflicts, tables
 
 
+def test_long_names_that_begin_alike(cleanup):
+    cleanup.sql("CREATE TABLE p (id int PRIMARY KEY, at timestamptz); INSERT INTO p SELECT n, now() - interval '60 days' FROM generate_series(1, 9) n")
+    tables = [f"{'x' * 58}_{letter}" for letter in "abcd"]
+    for table in tables:
+        cleanup.sql(f"CREATE TABLE {table} (id int PRIMARY KEY, p_id int REFERENCES p ON DELETE CASCADE); INSERT INTO {table} SELECT n, n FROM generate_series(1, 9) n")
+    cleanup.add_policy("p", "p", "at", "30 days", action="archive", batch_size=2)
+    before = contents(cleanup, "p", *tables)
+    first = cleanup.run("p", max_rows=4)
+    second = cleanup.run("p")
+    assert second.status == "succeeded", second
+    assert cleanup.value("SELECT count(DISTINCT archive::text) FROM cleanup_archives") == 5
+    for run in (first, second):
+        assert restore(cleanup, run.run_id)[1] == []
+    assert contents(cleanup, "p", *tables) == before
+
+
 def test_conflicts_of_a_large_archive(cleanup):
     """A large batch in which a row cannot come back, or a lock is missing, is made smaller first; in the end all is as with small ones."""
     cleanup.sql("""
