@@ -222,10 +222,7 @@ BatchRunner::TargetRows BatchRunner::remove_families(const WorkUnit& unit, Attem
         }
     }
     transaction.set_constraints_immediate();
-    {
-        pg::Spi spi;
-        removal.verify(spi);
-    }
+    removal.verify();
     result.vetoed = counts.refused;
     context_.notes.largest = std::max(context_.notes.largest, counts.largest);
     return counts.roots;

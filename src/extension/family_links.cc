@@ -27,6 +27,18 @@ bool is_part_of(Oid leaf, Oid table)
            });
 }
 
+// `leaf`, or the nearest table that it is a partition of and `reader` may read; `leaf` when there is none.
+Oid readable_table(Oid leaf, Oid reader)
+{
+    if (may_read(leaf, reader) || !pg_call([&] { return get_rel_relispartition(leaf); }))
+        return leaf;
+    List* ancestors = pg_call([&] { return get_partition_ancestors(leaf); });
+    for (int n = 0; n < list_length(ancestors); ++n)
+        if (may_read(list_nth_oid(ancestors, n), reader))
+            return list_nth_oid(ancestors, n);
+    return leaf;
+}
+
 // Before, for each row, of this event (TRIGGER_TYPE_DELETE, TRIGGER_TYPE_UPDATE): such a trigger can keep the row.
 bool has_keeping_trigger(Oid table, bool on_delete)
 {
@@ -138,6 +150,7 @@ const FamilyLinks::LeafFacts& FamilyLinks::facts(Oid leaf) const
     }
     facts.is_target = is_part_of(leaf, target_);
     facts.is_ours = target_owner(leaf) == owner_;
+    facts.readable = facts.is_ours ? leaf : readable_table(leaf, owner_);
     return leaves_.emplace(leaf, std::move(facts)).first->second;
 }
 
@@ -159,6 +172,11 @@ bool FamilyLinks::is_target(Oid leaf) const
 bool FamilyLinks::is_ours(Oid leaf) const
 {
     return facts(leaf).is_ours;
+}
+
+Oid FamilyLinks::readable(Oid leaf) const
+{
+    return facts(leaf).readable;
 }
 
 bool FamilyLinks::may_go(Oid table) const

@@ -53,6 +53,9 @@ public:
     bool is_target(Oid leaf) const;
     // Whether rows of the leaf are `owner`'s to lock and delete. What goes in other tables is left to constraints.
     bool is_ours(Oid leaf) const;
+    // The table by which `owner` may read the leaf's rows: itself, or a table that it is a partition of, which may be
+    // granted to him alone.
+    Oid readable(Oid leaf) const;
     // Whether rows of `table` (may be partitioned) can go at all: it is the target's, or some link takes them along.
     bool may_go(Oid table) const;
     // The leaf tables whose rows go or change with rows of the target, in no order; with the target's own leaves.
@@ -69,6 +72,7 @@ private:
         std::vector<std::size_t> up;
         bool is_target = false;
         bool is_ours = false;
+        Oid readable = InvalidOid;
     };
     const LeafFacts& facts(Oid leaf) const;
 

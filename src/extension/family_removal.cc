@@ -142,7 +142,7 @@ FamilyCounts FamilyRemoval::remove(pg::Spi& spi, const Family& family, RemovalWa
     return counts;
 }
 
-void FamilyRemoval::verify(pg::Spi& spi)
+void FamilyRemoval::verify()
 {
     bool is_refused = false;
     const auto refuse = [&](core::RowSet& refused, Oid leaf, const RowIds& rows) {
@@ -154,7 +154,7 @@ void FamilyRemoval::verify(pg::Spi& spi)
     for (const DeletePart& part : must_be_gone_)
         refuse(refused_.deletes, part.leaf, rows_that_are_there(part.leaf, part.rows));
     for (const auto& [leaf, rows] : must_be_changed_)
-        refuse(refused_.changes, leaf, statements_.lock(spi, leaf, rows, RowLock::none));
+        refuse(refused_.changes, leaf, rows_that_are_unchanged(leaf, rows));
     if (is_refused)
         throw FamilyRefused();
 }

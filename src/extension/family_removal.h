@@ -40,7 +40,7 @@ public:
     // Deletes what goes of a family that gatherer() has gathered in this transaction. Throws PgError.
     FamilyCounts remove(pg::Spi& spi, const Family& family, RemovalWay way);
     // Throws FamilyRefused when something that had to go, or to change, is still as it was.
-    void verify(pg::Spi& spi);
+    void verify();
 
 private:
     std::vector<DeletePart> parts_of(const Family& family) const;

@@ -51,11 +51,25 @@ std::string only(Oid leaf)
     return concat("ONLY ", pg::relation_name(leaf));
 }
 
-// The rows of `table` that are `p` for rows of the leaf.
-std::string up_sql(const FamilyLink& link, Oid leaf, Oid table)
+// Given rows of a leaf, under an alias: where they are read from, and the condition that they are the ones of $1.
+struct GivenRows {
+    std::string from;
+    std::string are_given;
+};
+
+GivenRows given_rows(const FamilyLinks& links, Oid leaf, std::string_view alias)
 {
-    return concat("SELECT r.ctid, p.tableoid, p.ctid FROM ", only(leaf), " AS r, ", from_table(table),
-                  " AS p WHERE r.ctid OPERATOR(pg_catalog.=) ANY ($1) AND ", link.match);
+    const Oid table = links.readable(leaf);
+    const std::string within =
+        table == leaf ? "" : concat(" AND ", alias, ".tableoid OPERATOR(pg_catalog.=) ", leaf, "::pg_catalog.oid");
+    return {concat(from_table(table), " AS ", alias), concat(alias, ".ctid OPERATOR(pg_catalog.=) ANY ($1)", within)};
+}
+
+// The rows of `table` that are `p` for given rows.
+std::string up_sql(const FamilyLink& link, const GivenRows& given, Oid table)
+{
+    return concat("SELECT r.ctid, p.tableoid, p.ctid FROM ", given.from, ", ", from_table(table), " AS p WHERE ",
+                  given.are_given, " AND ", link.match);
 }
 
 const char* lock_clause(RowLock lock)
@@ -103,9 +117,10 @@ std::vector<LinkedRows> FamilyStatements::down(pg::Spi& spi, std::size_t link, O
                                                std::size_t most)
 {
     const FamilyLink& facts = links_.all()[link];
+    const GivenRows rows = given_rows(links_, leaf, "p");
     return linked(spi,
-                  concat("SELECT p.ctid, r.tableoid, r.ctid FROM ", only(leaf), " AS p, ", from_table(facts.to),
-                         " AS r WHERE p.ctid OPERATOR(pg_catalog.=) ANY ($1) AND ", facts.match),
+                  concat("SELECT p.ctid, r.tableoid, r.ctid FROM ", rows.from, ", ", from_table(facts.to),
+                         " AS r WHERE ", rows.are_given, " AND ", facts.match),
                   given, most);
 }
 
@@ -113,7 +128,7 @@ std::vector<LinkedRows> FamilyStatements::up(pg::Spi& spi, std::size_t link, Oid
                                              std::size_t most)
 {
     const FamilyLink& facts = links_.all()[link];
-    return linked(spi, up_sql(facts, leaf, facts.from), given, most);
+    return linked(spi, up_sql(facts, given_rows(links_, leaf, "r"), facts.from), given, most);
 }
 
 std::vector<LinkedRows> FamilyStatements::users(pg::Spi& spi, std::size_t link, Oid leaf, const RowIds& given,
@@ -122,7 +137,7 @@ std::vector<LinkedRows> FamilyStatements::users(pg::Spi& spi, std::size_t link, 
     const FamilyLink& facts = links_.all()[link];
     // Through an index a few of many users are found quickly; without one, a single pass over the table serves all.
     if (!facts.users_are_indexed)
-        return linked(spi, up_sql(facts, leaf, facts.users), given, SIZE_MAX - 1);
+        return linked(spi, up_sql(facts, given_rows(links_, leaf, "r"), facts.users), given, SIZE_MAX - 1);
     return linked(spi,
                   concat("SELECT r.ctid, p.tableoid, p.ctid FROM ", only(leaf),
                          " AS r CROSS JOIN LATERAL (SELECT p.tableoid, p.ctid FROM ", from_table(facts.users),
@@ -152,9 +167,9 @@ RowIds FamilyStatements::ids(pg::Spi& spi, const std::string& sql, const RowIds&
 RowIds FamilyStatements::blocked(pg::Spi& spi, std::size_t link, Oid leaf, const RowIds& rows)
 {
     const FamilyLink& facts = links_.all()[link];
+    const GivenRows given = given_rows(links_, leaf, "p");
     return ids(spi,
-               concat("SELECT p.ctid FROM ", only(leaf), " AS p WHERE p.ctid OPERATOR(pg_catalog.=) ANY ($1) AND ",
-                      "(SELECT true FROM ", from_table(facts.to), " AS r WHERE ", facts.match, " AND NOT (",
+               concat("SELECT p.ctid FROM ", given.from, " WHERE ", given.are_given, " AND (SELECT true FROM ", from_table(facts.to), " AS r WHERE ", facts.match, " AND NOT (",
                       same_row("r", "p"), ")", probe_end),
                rows, false);
 }

@@ -52,7 +52,11 @@ Datum row_id_array(std::span<const ItemPointerData> ids)
     });
 }
 
-RowIds rows_that_are_there(Oid table, const RowIds& rows)
+namespace {
+
+enum class Version { given, latest };
+
+RowIds rows_with(Version version, Oid table, const RowIds& rows)
 {
     const pg::LatestSnapshot snapshot;
     std::vector<char> found(rows.size());
@@ -61,9 +65,10 @@ RowIds rows_that_are_there(Oid table, const RowIds& rows)
         TableScanDesc scan = table_beginscan_tid(relation, GetActiveSnapshot());
         TupleTableSlot* slot = table_slot_create(relation, nullptr);
         for (std::size_t n = 0; n < found.size(); ++n) {
-            ItemPointerData latest = rows[n];
-            table_tuple_get_latest_tid(scan, &latest);
-            found[n] = table_tuple_fetch_row_version(relation, &latest, GetActiveSnapshot(), slot) ? 1 : 0;
+            ItemPointerData id = rows[n];
+            if (version == Version::latest)
+                table_tuple_get_latest_tid(scan, &id);
+            found[n] = table_tuple_fetch_row_version(relation, &id, GetActiveSnapshot(), slot) ? 1 : 0;
             ExecClearTuple(slot);
         }
         ExecDropSingleTupleTableSlot(slot);
@@ -75,6 +80,18 @@ RowIds rows_that_are_there(Oid table, const RowIds& rows)
         if (found[n] != 0)
             there.push_back(rows[n]);
     return there;
+}
+
+} // namespace
+
+RowIds rows_that_are_there(Oid table, const RowIds& rows)
+{
+    return rows_with(Version::latest, table, rows);
+}
+
+RowIds rows_that_are_unchanged(Oid table, const RowIds& rows)
+{
+    return rows_with(Version::given, table, rows);
 }
 
 } // namespace pgcleanup

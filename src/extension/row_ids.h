@@ -38,5 +38,7 @@ Datum row_id_array(std::span<const ItemPointerData> ids);
 // Those of the rows that are there, as they were or as this transaction has changed them; not what is deleted. Takes
 // ACCESS SHARE on the table. For rows that this transaction has locked or changed itself.
 RowIds rows_that_are_there(Oid table, const RowIds& rows);
+// Those of the rows that are there as they were. Takes ACCESS SHARE on the table.
+RowIds rows_that_are_unchanged(Oid table, const RowIds& rows);
 
 } // namespace pgcleanup

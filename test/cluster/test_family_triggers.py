@@ -283,3 +283,19 @@ def test_granted_tables_of_others_are_not_touched_by_us(app):
     # Row 4 of tree would go with p 4, but nobody knows whether before or after c 4, which it blocks.
     run(app, status="partial", rows=9, skipped_rows=1)
     assert ids(app, "p", "id <= 10") == ids(app, "c", "id <= 10") == [4]
+
+
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
+def test_partitions_of_others_that_may_be_read_through_the_whole_only(app, action):
+    """SELECT is granted on the partitioned table, as is usual; of the partitions by themselves nobody spoke."""
+    two_paths(app)
+    of_neighbour(app, f"""CREATE TABLE yard.tree (id int PRIMARY KEY, parent int REFERENCES app.p ON DELETE {action}) PARTITION BY RANGE (id);
+        CREATE TABLE yard.tree_a PARTITION OF yard.tree FOR VALUES FROM (0) TO (10); CREATE TABLE yard.tree_b PARTITION OF yard.tree FOR VALUES FROM (10) TO (100);
+        CREATE TABLE yard.fruit (id int PRIMARY KEY, tree int REFERENCES yard.tree ON DELETE CASCADE);
+        INSERT INTO yard.tree SELECT n, n FROM generate_series(1, 20) n; INSERT INTO yard.fruit SELECT n, n FROM generate_series(1, 20) n""", False)
+    app.sql(f"GRANT USAGE ON SCHEMA yard TO {app.owner}; GRANT SELECT ON yard.tree, yard.fruit TO {app.owner}")
+    add(app)
+    assert app.dry_run("p").dependent_rows == (30 if action == "CASCADE" else 20)
+    run(app, rows=10, dependent_rows=30 if action == "CASCADE" else 20)
+    assert app.value("SELECT count(*) FROM yard.tree WHERE parent > 10") == 10
+    assert app.value("SELECT count(*) FROM yard.fruit") == (10 if action == "CASCADE" else 20)
