@@ -276,7 +276,7 @@ std::optional<FamilyCounts> BatchRunner::remove_part(pg::Spi& spi, FamilyRemoval
         context_.notes.largest = std::max(context_.notes.largest, most + 1);
     }
     // Once torn, a family cannot be put together again: what keeps it is asked before the first part goes.
-    if (!is_split && !is_unblocked(spi, leaf, context_.session.owner, roots.front()))
+    if (!is_split && !is_unblocked(spi, context_.links, leaf, context_.session.owner, roots.front()))
         return FamilyCounts();
     split_root_ = root;
     const std::optional<Family> part =

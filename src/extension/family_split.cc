@@ -1,10 +1,12 @@
 #include "extension/family_split.h"
 
+#include "extension/table_facts.h"
 #include "pg/text.h"
 
 namespace pgcleanup {
 
 using core::RowPlace;
+using pg::concat;
 
 namespace {
 
@@ -96,6 +98,60 @@ private:
     std::optional<RowPlace> larger_;
 };
 
+std::string root_sql(Oid leaf)
+{
+    return concat("SELECT target.tableoid, target.ctid FROM ONLY ", pg::relation_name(leaf),
+                  " AS target WHERE target.ctid OPERATOR(pg_catalog.=) ANY ($1)");
+}
+
+// Whether what goes with a row, and what blocks it, is all that foreign keys say, and none of it lies in the same
+// table.
+bool has_probes(const FamilyLinks& links, Oid leaf, Oid owner)
+{
+    return !links.has_relations() && !cascade_from(leaf, owner).cyclic &&
+           std::ranges::none_of(links.all(), [&](const FamilyLink& link) {
+               return link.is_absolute || (link.kind == LinkKind::blocker && links.may_go(link.to));
+           });
+}
+
+// The other ends of a link of the rows `going`, with `more` columns.
+std::string next_sql(const FamilyLink& link, const std::string& more)
+{
+    return concat("SELECT r.tableoid, r.ctid", more, " FROM ", from_table(link.from), " AS p, ", from_table(link.to),
+                  " AS r WHERE p.tableoid OPERATOR(pg_catalog.=) going.tab AND p.ctid OPERATOR(pg_catalog.=) going.tid"
+                  " AND ",
+                  link.match, " AND NOT (", same_row("r", "p"), ")");
+}
+
+// Rows that block the root `$1` or what must go with it: that do not go with it, or never count as going. Empty:
+// nothing can.
+std::string blockers_sql(const FamilyLinks& links, Oid leaf)
+{
+    std::string steps;
+    std::string blockers;
+    for (const FamilyLink& link : links.all()) {
+        const auto add = [](std::string& united, const std::string& sql) {
+            united += (united.empty() ? "" : " UNION ALL ") + sql;
+        };
+        if (link.kind == LinkKind::must)
+            add(steps, next_sql(link, ""));
+        if (link.kind != LinkKind::blocker)
+            continue;
+        const bool are_ours = std::ranges::all_of(leaves_of(link.to), [&](Oid part) { return links.is_ours(part); });
+        add(blockers, next_sql(link, link.is_absolute || !are_ours ? ", true" : ", false"));
+    }
+    if (blockers.empty())
+        return "";
+    if (!steps.empty())
+        steps =
+            concat(" UNION SELECT next.tab, next.tid FROM going CROSS JOIN LATERAL (", steps, ") AS next (tab, tid)");
+    return concat("WITH RECURSIVE going (tab, tid) AS (", root_sql(leaf), steps,
+                  ") SELECT true FROM going CROSS JOIN LATERAL (", blockers,
+                  ") AS blocker (tab, tid, stays) WHERE blocker.stays OR NOT EXISTS (SELECT FROM going AS gone"
+                  " WHERE gone.tab OPERATOR(pg_catalog.=) blocker.tab"
+                  " AND gone.tid OPERATOR(pg_catalog.=) blocker.tid) LIMIT 1");
+}
+
 } // namespace
 
 std::optional<Family> part_of_family(pg::Spi& spi, FamilyStatements& statements, const FamilyGatherer& gatherer,
@@ -104,12 +160,14 @@ std::optional<Family> part_of_family(pg::Spi& spi, FamilyStatements& statements,
     return Splitting(spi, statements, gatherer, most_rows).find(place_of(leaf, root));
 }
 
-bool is_unblocked(pg::Spi& spi, Oid leaf, Oid owner, const ItemPointerData& root)
+bool is_unblocked(pg::Spi& spi, const FamilyLinks& links, Oid leaf, Oid owner, const ItemPointerData& root)
 {
-    const std::string sql = pg::concat("SELECT 1 FROM ONLY ", pg::relation_name(leaf),
-                                       " AS target WHERE target.ctid OPERATOR(pg_catalog.=) ANY ($1) AND ",
-                                       not_referenced_test(leaf, owner));
-    return !spi.run(sql, pg::Parameters().value(TIDARRAYOID, row_id_array(RowIds{root}))).empty();
+    const pg::Parameters row = std::move(pg::Parameters().value(TIDARRAYOID, row_id_array(RowIds{root})));
+    // One probe a row and key, and no memory, where that is the whole truth.
+    if (has_probes(links, leaf, owner))
+        return !spi.run(concat(root_sql(leaf), " AND ", not_referenced_test(leaf, owner)), row).empty();
+    const std::string sql = blockers_sql(links, leaf);
+    return sql.empty() || spi.run(sql, row).empty();
 }
 
 } // namespace pgcleanup

@@ -13,6 +13,6 @@ std::optional<Family> part_of_family(pg::Spi& spi, FamilyStatements& statements,
 
 // Whether nothing that stays references `root`, or what goes with it, as far as that is known beforehand: every row
 // that could block it, and does not go with it, counts as one that stays.
-bool is_unblocked(pg::Spi& spi, Oid leaf, Oid owner, const ItemPointerData& root);
+bool is_unblocked(pg::Spi& spi, const FamilyLinks& links, Oid leaf, Oid owner, const ItemPointerData& root);
 
 } // namespace pgcleanup

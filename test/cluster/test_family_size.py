@@ -114,3 +114,44 @@ def test_a_locked_part_is_left_for_later(large):
     assert 600 in ids(large, "e") and 1 in ids(large, "p")
     run(large, rows=1)
     assert ids(large, "e") == []
+
+
+NOTES = "CREATE TABLE note (id int PRIMARY KEY, about int); CREATE INDEX ON note (about); INSERT INTO note SELECT n, 1 FROM generate_series(1, 300) n;"
+
+
+def relate(app):
+    """Notes go with their row of p."""
+    app.sql("""SELECT cleanup_add_relation('p', 'app.note', '{"id": "about"}', false)""")
+
+
+def untouched(app):
+    return [len(ids(app, table)) for table in ("c", "d", "e", "note")] == [319, 283, 600, 300] and 1 in ids(app, "p")
+
+
+def test_what_blocks_a_related_row_is_asked_before_the_first_part_goes(large):
+    create(large, NOTES + child("guard", "ON DELETE RESTRICT", "note") + "INSERT INTO guard VALUES (1, 300)")
+    add(large, split_families=True, condition="id = 1")
+    relate(large)
+    _, told = run(large, status="partial", rows=0, skipped_rows=1, dependent_rows=0)
+    assert "app.guard" in told, told
+    assert untouched(large)
+
+
+def test_a_related_row_that_goes_itself_does_not_block(large):
+    """Of what blocks, only what does not go with the row counts."""
+    create(large, NOTES + "ALTER TABLE c ADD note int REFERENCES note; UPDATE c SET note = 300 WHERE id = 300; CREATE INDEX ON c (note)")
+    add(large, split_families=True, condition="id = 1")
+    relate(large)
+    run(large, rows=1, dependent_rows=300 + 283 + 600 + 300)
+
+
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
+def test_what_is_skipped_is_not_split(large, action):
+    """A reference that would be followed keeps the row as well."""
+    create(large, NOTES + child("guard", f"ON DELETE {action}") + "INSERT INTO guard VALUES (1, 1); DELETE FROM c")
+    add(large, split_families=True, on_reference="skip", condition="id = 1")
+    relate(large)
+    run(large, status="partial", rows=0, skipped_rows=1, dependent_rows=0)
+    assert len(ids(large, "note")) == 300 and len(ids(large, "guard")) == 1
+    large.sql("DELETE FROM app.guard")
+    run(large, rows=1, dependent_rows=300)
