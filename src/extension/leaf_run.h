@@ -28,6 +28,10 @@ public:
     void finish(bool try_again);
 
 private:
+    // Halving finds the one row, or family, that is held up among a million within twenty attempts; when even more fail
+    // in a row, something is locked that all of them need.
+    static constexpr int most_lock_failures = 24;
+
     // Runs `read`, which only reads the leaf table, in a transaction of its own. Waits, within limits, for who locks
     // it.
     template <class F>
@@ -55,6 +59,7 @@ private:
     void run_in_halves(const WorkUnit& unit, std::int64_t done_units);
     void redo(const WorkUnit& unit, std::int64_t done_units);
     void redo_lock_first(const WorkUnit& unit, std::int64_t done_units);
+    void halve_for_lock(const WorkUnit& unit, const pg::PgError& error, std::int64_t done_units);
     void isolate(const RowIds& rows, const pg::PgError& first, std::int64_t done_units);
     void set_failed(const ItemPointerData& row, const pg::PgError& error);
     void forget_failures();
@@ -84,7 +89,7 @@ private:
     core::BatchSizer rows_sizer_;
     LeafLeftovers leftovers_;
     int locked_units_ = 0;       // in a row
-    int lock_failures_ = 0;      // attempts in a row, while families are halved
+    int lock_failures_ = 0;      // attempts in a row, while units are halved
     bool is_part_ = false;       // the last batch was a part of one family: the same unit again
     bool has_moved_ = false;     // rows of this table were changed by constraints or triggers, and are elsewhere
     bool rows_are_slow_ = false; // so slow that one block is too much for a batch

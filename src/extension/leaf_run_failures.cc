@@ -67,14 +67,20 @@ void LeafRun::redo_lock_first(const WorkUnit& unit, std::int64_t done_units)
     core::Backoff backoff = lock_backoff();
     for (;;) {
         const std::optional<pg::PgError> error = try_batch(unit, BatchMode::lock_first, done_units);
-        if (!error)
+        if (!error) {
+            lock_failures_ = 0;
             return;
+        }
         if (classify(*error) == BatchFailure::row) {
             const auto* blocks = std::get_if<BlockRange>(&unit);
             isolate(blocks != nullptr ? take(*blocks) : std::get<RowIds>(unit), *error, done_units);
             return;
         }
         // Rows were free, but something else is locked: the table itself, or rows that a constraint or trigger needs.
+        if (batches_.has_dependents()) {
+            halve_for_lock(unit, *error, done_units);
+            return;
+        }
         const std::optional<milliseconds> pause = backoff.next();
         if (!pause) {
             note_locked_unit(unit, *error);
@@ -83,6 +89,26 @@ void LeafRun::redo_lock_first(const WorkUnit& unit, std::int64_t done_units)
         pg::wait_for_latch(*pause);
         check_bounds();
     }
+}
+
+// A dependent row that is locked holds up the one row that it goes with.
+void LeafRun::halve_for_lock(const WorkUnit& unit, const pg::PgError& error, std::int64_t done_units)
+{
+    check_bounds();
+    if (++lock_failures_ > most_lock_failures) {
+        lock_failures_ = 0;
+        note_locked_unit(unit, error);
+        return;
+    }
+    const auto* blocks = std::get_if<BlockRange>(&unit);
+    const RowIds rows = blocks != nullptr ? take(*blocks) : std::get<RowIds>(unit);
+    if (rows.size() < 2) {
+        remember(unit);
+        return;
+    }
+    const auto middle = rows.begin() + static_cast<std::ptrdiff_t>(rows.size() / 2);
+    redo_lock_first(RowIds(rows.begin(), middle), 0);
+    redo_lock_first(RowIds(middle, rows.end()), done_units);
 }
 
 void LeafRun::note_locked_unit(const WorkUnit& unit, const pg::PgError& error)

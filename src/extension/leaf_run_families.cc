@@ -11,9 +11,6 @@ using pg::concat;
 
 namespace {
 
-// Halving finds the one locked family among a million within twenty attempts; when even more fail in a row, something
-// is locked that all of them need.
-constexpr int most_lock_failures = 24;
 // Rows that are looked at together when it is told why they stay.
 constexpr std::ptrdiff_t rows_of_look = 1000;
 
