@@ -105,8 +105,8 @@ public:
         for (int pass = 0; pass < most_passes && !waiting_.empty(); ++pass) {
             const std::size_t gone_before = gone_.size();
             const std::size_t units = run_pass();
-            // What is gathered at once is decided at once.
-            if (units < 2 || gone_.size() == gone_before)
+            // What is gathered at once is decided at once, but for rows that stay until what references them is gone.
+            if ((units < 2 && !frees_rows_) || gone_.size() == gone_before)
                 break;
         }
     }
@@ -283,6 +283,8 @@ private:
     RowSet gone_;
     FamilyGatherer gatherer_;
     const std::vector<Oid> touched_ = links_.touched_leaves();
+    const bool frees_rows_ = std::ranges::any_of(
+        links_.all(), [this](const FamilyLink& link) { return link.is_absolute && links_.may_go(link.to); });
     RowSet roots_gone_;
     RowSet waiting_; // eligible rows that are left
     RowSet changed_;

@@ -105,7 +105,9 @@ private:
     void follow(std::size_t link, Oid leaf, const RowIds& given)
     {
         const FamilyLink& facts = links_.all()[link];
-        if (facts.kind == LinkKind::blocker && (facts.is_absolute || !links_.may_go(facts.to))) {
+        // Where rows are taken for gone, it matters which ones they are.
+        const bool is_any_enough = !links_.may_go(facts.to) || (facts.is_absolute && gone_ == nullptr);
+        if (facts.kind == LinkKind::blocker && is_any_enough) {
             const RowIds blocked = statements_.blocked(spi_, link, leaf, given);
             for (const ItemPointerData& id : blocked)
                 family_.graph.set_blocked(add(place_of(leaf, id)), facts.to);
@@ -152,7 +154,7 @@ private:
             return;
         case LinkKind::blocker:
             // When another owner's row goes is up to the order of the constraints, and not known.
-            if (!links_.is_ours(row.table))
+            if (facts.is_absolute || !links_.is_ours(row.table))
                 family_.graph.set_blocked(node, facts.to);
             else
                 add_blocker(node, row);

@@ -42,6 +42,7 @@ def test_skip_takes_a_chain_from_its_end(app):
                 "UPDATE p SET peer = CASE id WHEN 2 THEN 1 WHEN 3 THEN 2 WHEN 4 THEN 3 WHEN 5 THEN 5 WHEN 11 THEN 6 WHEN 7 THEN 8 WHEN 8 THEN 7 END")
     add(app, on_reference="skip", batch_size=2)
     # 6 is referenced by a young row; 7 and 8 reference each other, and neither goes first.
+    assert (app.dry_run("p").eligible_rows, app.dry_run("p").blocked_rows) == (10, 3)
     run(app, status="partial", rows=7, skipped_rows=3)
     assert ids(app, "p", "id <= 10") == [6, 7, 8]
     assert app.value("SELECT count(*) FROM app.p WHERE id > 10") == 10
