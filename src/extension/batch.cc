@@ -116,6 +116,15 @@ void BatchRunner::look_at_dependents()
                      has_trigger_before_row(statements_.leaf(), statements_.updates() ? CMD_UPDATE : CMD_DELETE);
     constraints_know_families_ = uses_families() && context_.hook == nullptr && !context_.policy.split_families &&
                                  constraints_know_families(context_.links);
+    // Such a trigger may save rows from the constraint; from our statement it could not.
+    const bool constraints_first =
+        uses_families() && may_leave_it_to_constraints() && acts_before_cascade(context_.links);
+    first_way_ = constraints_first ? RemovalWay::roots_only : RemovalWay::one_statement;
+}
+
+bool BatchRunner::may_leave_it_to_constraints() const
+{
+    return context_.hook == nullptr && !context_.links.has_relations();
 }
 
 void BatchRunner::enter(OwnerTransaction& /*transaction*/, LOCKMODE lock)
@@ -368,9 +377,8 @@ bool BatchRunner::take_another_way(const pg::PgError& error, Attempt& attempt) c
         attempt.gathers_everything = true;
         return true;
     }
-    const bool may_leave_it_to_constraints = context_.hook == nullptr && !context_.links.has_relations();
     if (error.sqlstate() != ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION || attempt.way == RemovalWay::roots_only ||
-        !may_leave_it_to_constraints)
+        !may_leave_it_to_constraints())
         return false;
     attempt.way = RemovalWay::roots_only;
     return true;
@@ -397,7 +405,7 @@ BatchResult BatchRunner::attempt_families(const WorkUnit& unit, Attempt& attempt
 
 BatchResult BatchRunner::attempt(const WorkUnit& unit, BatchMode mode, Patience patience, std::int64_t done_units)
 {
-    Attempt attempt{.mode = mode, .patience = patience};
+    Attempt attempt{.mode = mode, .patience = patience, .way = first_way_};
     BatchResult result;
     try {
         result = attempt_families(unit, attempt, done_units);

@@ -94,6 +94,8 @@ private:
     using TargetRows = std::map<Oid, std::int64_t>;
 
     void look_at_dependents();
+    // Whether the due rows alone may be deleted: nothing is archived, and no relation takes rows along.
+    bool may_leave_it_to_constraints() const;
     void note_family_size(const BatchCounters& counters, RemovalWay way) const;
     std::vector<DependentChange> dependent_counts() const;
     BatchResult carry_out(const WorkUnit& unit, Attempt& attempt, std::int64_t done_units);
@@ -126,6 +128,7 @@ private:
     RowIds updated_;            // by the batch that is being carried out
     bool rows_can_stay_ = false;
     bool constraints_know_families_ = false;
+    RemovalWay first_way_ = RemovalWay::one_statement;
 };
 
 } // namespace pgcleanup

@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "catalog/partition.h"
+#include "catalog/pg_trigger.h"
 }
 
 namespace pgcleanup {
@@ -48,6 +49,33 @@ bool has_keeping_trigger(Oid table, bool on_delete)
             const TriggerDesc* triggers = relation->trigdesc;
             const bool has = triggers != nullptr &&
                              (on_delete ? triggers->trig_delete_before_row : triggers->trig_update_before_row);
+            table_close(relation, AccessShareLock);
+            return has;
+        });
+        if (found)
+            return true;
+    }
+    return false;
+}
+
+// After, for each row, and by its name before the constraints' own triggers.
+bool is_before_constraints(const Trigger& trigger)
+{
+    return !trigger.tgisinternal && trigger.tgenabled != TRIGGER_DISABLED &&
+           trigger.tgenabled != TRIGGER_FIRES_ON_REPLICA && TRIGGER_FOR_AFTER(trigger.tgtype) &&
+           TRIGGER_FOR_ROW(trigger.tgtype) && TRIGGER_FOR_DELETE(trigger.tgtype) &&
+           std::string_view(trigger.tgname) < "RI_ConstraintTrigger";
+}
+
+bool has_trigger_before_constraints(Oid table)
+{
+    for (const Oid leaf : leaves_of(table)) {
+        const bool found = pg_call([&] {
+            Relation relation = table_open(leaf, AccessShareLock);
+            const TriggerDesc* triggers = relation->trigdesc;
+            bool has = false;
+            for (int n = 0; triggers != nullptr && n < triggers->numtriggers; ++n)
+                has = has || is_before_constraints(triggers->triggers[n]);
             table_close(relation, AccessShareLock);
             return has;
         });
@@ -247,6 +275,13 @@ bool needs_families(const Policy& policy, const FamilyLinks& links)
     };
     return !is_a_tree(links) || std::ranges::any_of(links.all(), needs_order) ||
            std::ranges::any_of(links.all(), may_be_kept);
+}
+
+bool acts_before_cascade(const FamilyLinks& links)
+{
+    return std::ranges::any_of(links.all(), [](const FamilyLink& link) {
+        return link.kind == LinkKind::must && OidIsValid(link.constraint) && has_trigger_before_constraints(link.from);
+    });
 }
 
 } // namespace pgcleanup

@@ -93,4 +93,8 @@ bool constraints_know_families(const FamilyLinks& links);
 // AccessShareLock on dependent tables.
 bool needs_families(const Policy& policy, const FamilyLinks& links);
 
+// Whether an AFTER DELETE trigger comes before the constraint that takes rows along by CASCADE: triggers fire by their
+// names, and what it does to those rows the constraint finds done. Takes AccessShareLock on the referenced tables.
+bool acts_before_cascade(const FamilyLinks& links);
+
 } // namespace pgcleanup

@@ -317,3 +317,28 @@ def test_partitions_of_others_that_may_be_read_through_the_whole_only(app, actio
     run(app, rows=10, dependent_rows=30 if action == "CASCADE" else 20)
     assert app.value("SELECT count(*) FROM yard.tree WHERE parent > 10") == 10
     assert app.value("SELECT count(*) FROM yard.fruit") == (10 if action == "CASCADE" else 20)
+
+
+@pytest.mark.parametrize("name, saved", [("A_save", True), ("save", False)])
+def test_a_trigger_that_saves_the_children_after_the_delete(app, name, saved):
+    """Triggers fire by their names: before the constraint's own, it saves them when the application deletes the parent."""
+    two_paths(app)
+    create(app, "CREATE TABLE log (id int)")
+    create(app, "CREATE FUNCTION save() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE app.c SET parent = 20 WHERE parent = OLD.id; RETURN NULL; END $$;"
+                f'CREATE TRIGGER "{name}" AFTER DELETE ON p FOR EACH ROW EXECUTE FUNCTION save()')
+    (_, children, _) = applications_way(app)
+    assert len(children) == (20 if saved else 10)
+    add(app)
+    run(app, rows=0 if saved else 10, status="partial" if saved else "succeeded", skipped_rows=10 if saved else 0)
+    # It does not tell whom it saves and why, so they stay with their parents.
+    assert len(ids(app, "c")) == (20 if saved else 10)
+
+
+def test_a_trigger_before_the_constraints_that_saves_nobody(app):
+    two_paths(app)
+    create(app, child("d", parent="c") + fill("d") + "CREATE TABLE log (id int)")
+    create(app, "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO app.log VALUES (OLD.id); RETURN NULL; END $$;"
+                'CREATE TRIGGER "Audit" AFTER DELETE ON c FOR EACH ROW EXECUTE FUNCTION note()')
+    add(app)
+    run(app, rows=10, dependent_rows=20)
+    assert ids(app, "c") == ids(app, "d") == list(range(11, 21)) and len(ids(app, "log")) == 10
