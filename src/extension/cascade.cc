@@ -32,7 +32,8 @@ public:
         path_.push_back(topmost_table(table));
         const auto found = references_.find(table);
         for (const ForeignKey& key : found == references_.end() ? std::vector<ForeignKey>() : found->second) {
-            if (reader_ && !may_read(key.referencing, *reader_)) {
+            // A key may reference a partition alone, which may not be readable although the whole is.
+            if (reader_ && !(may_read(key.referencing, *reader_) && may_read(key.referenced, *reader_))) {
                 cascade_.unreadable.push_back(key);
                 continue;
             }
