@@ -24,8 +24,10 @@ class Outcome:
 class Families:
     """The rows of one moment, and what ties them."""
 
-    def __init__(self, graph: Graph, rows, eligible, triggers=True):
-        self.graph, self.rows = graph, rows
+    def __init__(self, graph: Graph, rows, eligible, triggers=True, skips=False):
+        """skips: with on_reference 'skip' or 'error', where any reference keeps a row of the target."""
+        self.graph, self.rows, self.skips = graph, rows, skips
+        self.referenced = set()  # rows that stay whoever goes, since something references them
         self.eligible = {(graph.target, n) for n in eligible}
         self.musts = {row: set() for row in rows}  # what goes with a row
         self.mays = {row: set() for row in rows}  # what goes with it unless another row of the target uses it
@@ -52,28 +54,33 @@ class Families:
 
     def _follow(self, key):
         for parent, child in self.pairs_of(key):
-            if key.action == "CASCADE":
+            skipped = self.skips and parent[0] == self.graph.target and self.graph.tables[parent[0]].holds(self.graph.part, parent[1])
+            # Another owner's row never counts as one that goes.
+            if (skipped or key.blocks and key.child in self.graph.foreign) and child != parent:
+                self.referenced.add(parent)
+            elif key.action == "CASCADE":
                 self.musts[parent].add(child)
             elif key.blocks:
                 self.blockers[parent].add(child)
             else:
                 self.setters[parent].append((child, key))
 
-    def pairs_of_relation(self, relation):
-        """(row of the target, related row) that match."""
-        return self._matches(relation, self.graph.part)
-
-    def _matches(self, relation, part):
+    def pairs_of_relation(self, relation, part):
+        """(row of the target, or of this partition of its table, related row) that match."""
         return [(root, other) for root in self._rows_of(self.graph.target, part)
                 for other in self._rows_of(relation.related, None)
                 if all(self.rows[root][column] is not None and self.rows[root][column] == self.rows[other][name]
                        for column, name in relation.on_columns.items())]
 
     def _relate(self, relation):
-        for root, other in self.pairs_of_relation(relation):
-            (self.mays if relation.unless_referenced else self.musts)[root].add(other)
-        for user, other in self._matches(relation, None) if relation.unless_referenced else []:
-            self.users.setdefault(other, set()).add(user)
+        for root, other in self.pairs_of_relation(relation, None):
+            if relation.unless_referenced:  # rows of other partitions of the target's table use it as well
+                self.users.setdefault(other, set()).add(root)
+        for root, other in self.pairs_of_relation(relation, self.graph.part):
+            if relation.unless_referenced:
+                self.mays[root].add(other)
+            else:
+                self.musts[root].add(other)
 
     def _rows_of(self, table, part):
         return [row for row in self.rows if row[0] == table and self.graph.tables[table].holds(part, row[1])]
@@ -107,7 +114,7 @@ class Families:
         return found
 
     def _stays(self, row, going):
-        return (row in self.vetoed or self.blockers[row] - going
+        return (row in self.vetoed or row in self.referenced or self.blockers[row] - going
                 or any(child in self.frozen and child not in going for child, _ in self.setters[row]))
 
     def _tied_to(self, bad, going):
@@ -141,19 +148,27 @@ def expected_in_several_batches(graph, rows, eligible):
     return several
 
 
-def expected_of_skip(graph, rows, eligible):
-    """on_reference 'skip': nothing goes that anything references, but for a row that references itself."""
+def expected_of_skip(graph, rows, eligible, triggers=True):
+    """on_reference 'skip': no row of the target goes that anything references, but itself; what goes frees others. Relations
+    that take related rows along in any case are as ever."""
     outcome = Outcome(eligible={(graph.target, n) for n in eligible}, after={row: dict(values) for row, values in rows.items()})
+    gone = set()
     while True:
-        families = Families(graph, outcome.after, {n for table, n in outcome.eligible - outcome.gone})
-        free = {row for row in families.eligible - families.vetoed
-                if not (families.musts[row] | families.blockers[row] | {child for child, _ in families.setters[row]}) - {row}}
-        if not free:
-            outcome.blocked = outcome.eligible - outcome.gone
+        left = outcome.eligible & outcome.after.keys()
+        families = Families(graph, outcome.after, {n for _, n in left}, triggers, skips=True)
+        outcome.gone = families.going()
+        if not outcome.gone:
+            outcome.gone, outcome.blocked = gone, left
+            outcome.changed -= gone
             return outcome
-        before, outcome.gone = outcome.gone, free
         carry_out(graph, families, outcome)
-        outcome.gone |= before
+        gone |= outcome.gone
+
+
+def expected_of_error(graph, rows, eligible):
+    """on_reference 'error': nothing at all when a due row is referenced; otherwise as 'skip'. None: it fails."""
+    families = Families(graph, rows, eligible, skips=True)
+    return None if families.referenced & families.eligible else expected_of_skip(graph, rows, eligible)
 
 
 def carry_out(graph, families, outcome):
@@ -183,7 +198,7 @@ def rows_by_link(graph, rows, outcome):
             reached = {child for parent, child in families.pairs_of(key) if parent in outcome.gone and parent != child}
             found[key.name] = reached - outcome.gone if key.sets else reached & outcome.gone - outcome.eligible
     for relation in graph.relations:
-        reached = {other for root, other in families.pairs_of_relation(relation) if root in outcome.gone}
+        reached = {other for root, other in families.pairs_of_relation(relation, graph.part) if root in outcome.gone}
         columns = sorted(f"{column} = {name}" for column, name in relation.on_columns.items())
         found[relation.related, tuple(columns)] = reached & outcome.gone - outcome.eligible
     return found

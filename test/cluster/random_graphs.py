@@ -99,6 +99,7 @@ class Graph:
         self.random, self.schema = random, schema
         self.tables, self.keys, self.relations = {}, [], []
         self.audited, self.vetoing, self.freezing, self.counters = set(), set(), set(), []
+        self.foreign = set()  # tables of another owner than the target's
         for number in range(random.randint(1, most_tables)):
             table = Table(f"t{number}", random.choice(list(TYPES)), random.randint(3, most_rows),
                           partitions and random.random() < 0.2)
@@ -309,6 +310,27 @@ class Graph:
                       if self.random.random() < 0.6]
             cursor.execute("; ".join(later + self._triggers() + ["SELECT"]))
 
+    def give_away(self, cleanup, owner, neighbour):
+        """All tables belong to `owner`, but some that only constraints lead to, which are the neighbour's, for `owner` to read.
+        Not those where the order in which constraints act decides what becomes of a row: that is up to their names."""
+        random = self.random
+        setting = [key.child for key in self.keys if key.sets]
+        ours = {self.target} | {relation.related for relation in self.relations}
+        ours |= {key.child for key in self.keys if key.sets and self.sharers(key) or setting.count(key.child) > 1}
+        self.foreign = {name for name in self.tables if name not in ours and random.random() < 0.5}
+        statements = [f"GRANT USAGE ON SCHEMA {self.schema} TO {owner}, {neighbour}"]
+        statements += [f"ALTER FUNCTION {self.schema}.{name}() SECURITY DEFINER" for name in ("audit", "count")]
+        for table in self.tables.values():
+            parts = [part_name(table.name, part) for part in ([None, "a", "b"] if table.partitioned else [None])]
+            for part in parts:
+                statements.append(f"ALTER TABLE {self.schema}.{part} OWNER TO {neighbour if table.name in self.foreign else owner}")
+            if table.name in self.foreign:  # who may read a table may not always read a partition of it by itself
+                alone = any(key.child_part and key.child == table.name or key.parent_part and key.parent == table.name
+                            for key in self.keys)
+                for part in parts if alone or random.random() < 0.5 else parts[:1]:
+                    statements.append(f"GRANT SELECT ON {self.schema}.{part} TO {owner}")
+        cleanup.sql("; ".join(statements))
+
     def _create(self, table):
         name = f"{self.schema}.{table.name}"
         columns = [f"{column} {definition}" for column, definition in table.columns.items()]
@@ -393,5 +415,6 @@ class Graph:
         lines += [f"{table.name} ({table.rows} rows, id {table.id_type}{', partitioned' if table.partitioned else ''})"
                   for table in self.tables.values()]
         lines += [key.declaration(self.schema) for key in self.keys] + [str(relation) for relation in self.relations]
-        lines += [f"audited {self.audited} vetoing {self.vetoing} freezing {self.freezing} counters {[key.name for key in self.counters]}"]
+        lines += [f"audited {self.audited} vetoing {self.vetoing} freezing {self.freezing} counters {[key.name for key in self.counters]}"
+                  f" foreign {self.foreign}"]
         return "\n".join(lines)
