@@ -169,8 +169,9 @@ RowIds FamilyStatements::blocked(pg::Spi& spi, std::size_t link, Oid leaf, const
     const FamilyLink& facts = links_.all()[link];
     const GivenRows given = given_rows(links_, leaf, "p");
     return ids(spi,
-               concat("SELECT p.ctid FROM ", given.from, " WHERE ", given.are_given, " AND (SELECT true FROM ", from_table(facts.to), " AS r WHERE ", facts.match, " AND NOT (",
-                      same_row("r", "p"), ")", probe_end),
+               concat("SELECT p.ctid FROM ", given.from, " WHERE ", given.are_given, " AND (SELECT true FROM ",
+                      from_table(facts.to), " AS r WHERE ", facts.match, " AND NOT (", same_row("r", "p"), ")",
+                      probe_end),
                rows, false);
 }
 

@@ -374,8 +374,7 @@ std::string PolicyRun::execute()
                       concat("pg_cleanup run ", request_.run_id, ", policy \"", policy_.name, "\", table ",
                              policy_.target_name, ": "),
                       error);
-        outcome = {error.is_cancel() ? "cancelled" : "failed",
-                   failure_text(error)};
+        outcome = {error.is_cancel() ? "cancelled" : "failed", failure_text(error)};
     }
     if (outcome.status == "succeeded" && skipped_.total() > 0)
         outcome = {"partial", concat(skipped_.total(), skipped_.total() == 1 ? " row was" : " rows were",

@@ -157,8 +157,7 @@ void add_edge(std::vector<RestoreEdge>& edges, std::span<const RestoreTable> tab
               std::size_t child, std::size_t parent, RestoreEdge::Kind kind)
 {
     std::vector<std::string> columns = names_of(key.referencing, key.referencing_attributes);
-    if (has_all(tables[child], columns) &&
-        has_all(tables[parent], names_of(key.referenced, key.referenced_attributes)))
+    if (has_all(tables[child], columns) && has_all(tables[parent], names_of(key.referenced, key.referenced_attributes)))
         edges.push_back({child, parent, reference_match(key, "p", "c"), kind, std::move(columns)});
 }
 
