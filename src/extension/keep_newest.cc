@@ -63,6 +63,12 @@ GroupColumn group_column(const Policy& policy, const std::string& name)
     return column;
 }
 
+// IS NULL holds for a row of NULLs, too, which is equal to its like only.
+std::string is_null(const char* alias, const GroupColumn& column)
+{
+    return concat(alias, ".", pg::quote_identifier(column.name), " IS NOT DISTINCT FROM NULL");
+}
+
 std::string equal(const GroupColumn& column)
 {
     const std::string name = pg::quote_identifier(column.name);
@@ -95,15 +101,14 @@ private:
         if (n == columns_.size())
             return probe(group);
         const GroupColumn& column = columns_[n];
-        const std::string name = pg::quote_identifier(column.name);
         if (!column.may_be_null)
             return branch(n + 1, branches, concat(group, " AND ", equal(column)));
         if (branches == most_branches)
-            return branch(
-                n + 1, branches,
-                concat(group, " AND (", equal(column), " OR newer.", name, " IS NULL AND target.", name, " IS NULL)"));
-        return concat("CASE WHEN target.", name, " IS NULL THEN ",
-                      branch(n + 1, branches + 1, concat(group, " AND newer.", name, " IS NULL")), " ELSE ",
+            return branch(n + 1, branches,
+                          concat(group, " AND (", equal(column), " OR ", is_null("newer", column), " AND ",
+                                 is_null("target", column), ")"));
+        return concat("CASE WHEN ", is_null("target", column), " THEN ",
+                      branch(n + 1, branches + 1, concat(group, " AND ", is_null("newer", column))), " ELSE ",
                       branch(n + 1, branches + 1, concat(group, " AND ", equal(column))), " END");
     }
 

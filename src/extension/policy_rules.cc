@@ -123,12 +123,6 @@ void check_keep_declaration(const Policy& policy)
     for (auto name = policy.keep_per.begin(); name != policy.keep_per.end(); ++name)
         if (std::find(policy.keep_per.begin(), name, *name) != name)
             refuse(concat("keep_per names column \"", *name, "\" twice"));
-    if (policy.set_values)
-        for (const SetValue& value : parse_set_values(*policy.set_values))
-            if (value.column == *policy.age_column ||
-                std::ranges::find(policy.keep_per, value.column) != policy.keep_per.end())
-                refuse(concat("set_values must not set \"", value.column, "\" together with keep_last"),
-                       "It says which rows of a group are the newest: others would become due by each update.");
 }
 
 std::string canonical(const Policy& policy, TextOrigin origin)
@@ -173,7 +167,7 @@ std::string canonical_value_of(const Policy& policy, const SetValue& value, Text
 std::string canonical_set_values(const Policy& policy, TextOrigin origin)
 {
     std::vector<SetValue> values = parse_set_values(*policy.set_values);
-    check_set_columns(policy.target, values);
+    check_set_columns(policy, values);
     for (SetValue& value : values)
         value.expression = canonical_value_of(policy, value, origin);
     return print_set_values(values);

@@ -95,7 +95,7 @@ void check_now(const Policy& policy)
     find_time_zone(policy.time_zone);
     check_relations(policy);
     if (policy.set_values)
-        check_set_columns(policy.target, parse_set_values(*policy.set_values));
+        check_set_columns(policy, parse_set_values(*policy.set_values));
     const std::string now = fingerprint(policy);
     if (policy.fingerprint && *policy.fingerprint != now)
         pg::raise({.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

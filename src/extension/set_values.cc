@@ -116,6 +116,35 @@ void check_not_referenced(pg::Spi& spi, const std::string& family, const std::st
                "What other rows refer to a row by must stay.", concat("The constraint is ", pg::to_text(row[0]), "."));
 }
 
+// $1: a table, $2: a column that may be generated, $3: one that it may be computed from.
+constexpr const char* computed_sql = R"(
+SELECT FROM pg_attribute a
+  JOIN pg_attribute s ON s.attrelid = a.attrelid AND s.attname = $3
+  JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = s.attrelid AND d.refobjsubid = s.attnum
+WHERE a.attrelid = $1 AND a.attname = $2 AND a.attgenerated <> '' AND (
+  (d.classid = 'pg_class'::regclass AND d.objid = a.attrelid AND d.objsubid = a.attnum)
+  OR (d.classid = 'pg_attrdef'::regclass AND d.objid IN (
+    SELECT x.oid FROM pg_attrdef x WHERE x.adrelid = a.attrelid AND x.adnum = a.attnum))))";
+
+bool is_computed_from(pg::Spi& spi, Oid target, const std::string& column, const std::string& from)
+{
+    const pg::AsExtensionOwner bookkeeping(pg::extension());
+    return !spi.run(computed_sql, pg::Parameters().oid(target).name(column).name(from), pg::Access::read_only).empty();
+}
+
+void check_not_newest_by(pg::Spi& spi, const Policy& policy, const std::string& column)
+{
+    if (!policy.keep_last)
+        return;
+    std::vector<std::string> kept = policy.keep_per;
+    kept.push_back(policy.age_column.value_or(""));
+    for (const std::string& name : kept)
+        if (name == column || is_computed_from(spi, policy.target, name, column))
+            refuse(ERRCODE_INVALID_PARAMETER_VALUE,
+                   concat("set_values must not set \"", column, "\" together with keep_last"),
+                   "It says which rows of a group are the newest: others would become due by each update.");
+}
+
 void check_column(Oid target, const std::string& column)
 {
     const ColumnFacts facts = facts_of(target, column);
@@ -166,8 +195,9 @@ std::string print_set_values(std::span<const SetValue> values)
     return pg::output_text(pg::input_value(object.str(), JSONBOID), JSONBOID);
 }
 
-void check_set_columns(Oid target, std::span<const SetValue> values)
+void check_set_columns(const Policy& policy, std::span<const SetValue> values)
 {
+    const Oid target = policy.target;
     pg::Spi spi;
     std::string list;
     const std::vector<Oid> family = partition_family(target);
@@ -188,6 +218,7 @@ void check_set_columns(Oid target, std::span<const SetValue> values)
                        "A row must not move to another partition.");
         }
         check_not_referenced(spi, concat("{", list, "}"), value.column);
+        check_not_newest_by(spi, policy, value.column);
     }
 }
 

@@ -23,8 +23,9 @@ std::vector<SetValue> parse_set_values(const std::string& json);
 std::string print_set_values(std::span<const SetValue> values);
 
 // Raises, with a hint, when one of the columns is not there or must not be set: system and generated columns, identity
-// ALWAYS, what other tables reference, what a row's partition depends on; also when the table has a rule ON UPDATE.
-// Takes AccessShareLock on the target, its partitions and what it is a partition of. Reads catalogs only.
-void check_set_columns(Oid target, std::span<const SetValue> values);
+// ALWAYS, what other tables reference, what a row's partition depends on, what keep_last finds the newest rows by; also
+// when the table has a rule ON UPDATE. Takes AccessShareLock on the target, its partitions and what it is a partition
+// of. Reads catalogs only.
+void check_set_columns(const Policy& policy, std::span<const SetValue> values);
 
 } // namespace pgcleanup

@@ -34,6 +34,9 @@ bool is_generated(Oid relation, AttrNumber column)
 
 bool reads_generated_columns(const Policy& policy)
 {
+    if (policy.age_column &&
+        is_generated(policy.target, pg::pg_call([&] { return get_attnum(policy.target, policy.age_column->c_str()); })))
+        return true;
     if (!policy.condition)
         return false;
     const ExpressionTree condition = read_canonical_condition(policy.target, *policy.condition);

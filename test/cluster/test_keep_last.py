@@ -183,6 +183,16 @@ def check_with_an_application(cleanup, table, random):
     assert table.ids(cleanup) == expected
 
 
+def test_a_row_of_nulls_is_no_null(cleanup):
+    """They are groups of their own, as for GROUP BY."""
+    cleanup.sql("CREATE TYPE pair AS (a int, b int); CREATE TABLE t (id int, at timestamptz, k pair)")
+    cleanup.sql("INSERT INTO t SELECT n, '2020-01-01'::timestamptz + n * interval '1 day', CASE WHEN n <= 5 THEN ROW(NULL, NULL)::pair END"
+                " FROM generate_series(1, 10) n")
+    cleanup.add_policy("newest", "t", "at", "1 day", keep_last=2, keep_per=["k"])
+    assert cleanup.run("newest").rows == 6
+    assert [row.id for row in cleanup.rows("SELECT id FROM t ORDER BY id")] == [4, 5, 9, 10]
+
+
 @pytest.mark.parametrize("family", [False, True], ids=["left to the constraint", "gathered"])
 def test_dependents_of_the_newest_stay(cleanup, family):
     """Rows that go take their dependents along, the newest of each group keep theirs, by either way of deleting."""

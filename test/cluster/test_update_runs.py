@@ -191,6 +191,47 @@ def test_a_time_that_is_set_to_now_is_past_a_moment_later(cleanup, condition):
     assert cleanup.run("timeout").rows == 0
 
 
+def test_an_age_that_is_computed_from_what_is_set(cleanup):
+    """Nobody is warned of rows that will not be due again."""
+    cleanup.sql("CREATE TABLE c (id int, seen_at timestamp, due_at timestamp GENERATED ALWAYS AS (seen_at + interval '1 day') STORED)")
+    cleanup.sql("INSERT INTO c SELECT n, '2020-01-01' FROM generate_series(1, 10) n")
+    cleanup.add_policy("renew", "c", "due_at", "0", action="update", set_values='{"seen_at": "now()"}')
+    assert cleanup.dry_run("renew").warnings == []
+    assert [cleanup.run("renew").rows, cleanup.run("renew").rows] == [10, 0]
+
+
+@pytest.mark.parametrize("named", [{}, {"keep_per": ["grp"]}])
+def test_what_the_newest_are_found_by_is_not_set_on_the_way(cleanup, named):
+    """Each update would make others the newest, and rows due that were to stay."""
+    cleanup.sql("CREATE TABLE c (id int, at timestamp, n int, age timestamp GENERATED ALWAYS AS (at + interval '1 day') STORED,"
+                " grp int GENERATED ALWAYS AS (n % 3) STORED, young timestamp DEFAULT '2020-01-01')")
+    column, age = ("n", "young") if named else ("at", "age")
+    with pytest.raises(Exception, match=f'set_values must not set "{column}" together with keep_last'):
+        cleanup.add_policy("newest", "c", age, "1 day", action="update", condition="n > 0", set_values=f'{{"{column}": "NULL"}}', keep_last=3, **named)
+    cleanup.add_policy("newest", "c", age, "1 day", action="update", condition="id > 0", set_values='{"id": "-id"}', keep_last=3, **named)
+
+
+def test_many_columns_are_previewed(cleanup):
+    columns = [f"c{n}" for n in range(120)]
+    cleanup.sql(f"CREATE TABLE c (id int, at timestamptz, {', '.join(f'{column} int' for column in columns)})")
+    cleanup.sql("INSERT INTO c (id, at, c0) VALUES (1, '2020-01-01', 1)")
+    cleanup.add_policy("redact", "c", "at", "1 day", condition="c0 IS NOT NULL", action="update",
+                       set_values="{" + ", ".join(f'"{column}": "NULL"' for column in columns) + "}")
+    (row,) = cleanup.preview("redact")
+    assert row.new_values == dict.fromkeys(columns)
+
+
+def test_a_value_that_its_domain_refuses(cleanup):
+    """The run leaves that row, so preview and dry run show the others."""
+    cleanup.sql("CREATE DOMAIN small AS int CHECK (value < 5); CREATE TABLE c (id int, at timestamptz, n small)")
+    cleanup.sql("INSERT INTO c SELECT n, '2020-01-01', 0 FROM generate_series(1, 5) n")
+    cleanup.add_policy("count", "c", "at", "1 day", condition="n = 0", action="update", set_values='{"n": "id"}')
+    assert cleanup.dry_run("count").warnings == []
+    assert sorted(row.new_values["n"] for row in cleanup.preview("count")) == [1, 2, 3, 4, 5]
+    done = cleanup.run("count")
+    assert (done.status, done.rows, done.skipped_rows) == ("partial", 4, 1), done
+
+
 def test_the_condition_may_look_at_other_rows(cleanup):
     make(cleanup)
     cleanup.sql(f"CREATE TABLE keep AS SELECT g AS id FROM generate_series(1, {DUE}, 3) g")
