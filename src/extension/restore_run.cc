@@ -20,9 +20,10 @@ using std::chrono::milliseconds;
 namespace {
 
 // Blocks of an archive whose rows, with all that belongs to them, make up one transaction. Each looks through all
-// archives for what belongs to its rows: so many times that this costs little beside the work itself.
+// archives for what belongs to its rows: so many times that this costs little beside the work itself, as long as the
+// application does not wait too long for what a transaction locks.
 constexpr std::uint32_t least_blocks = 64;
-constexpr std::uint32_t most_blocks = 4096;
+constexpr std::uint32_t most_blocks = 256;
 constexpr std::uint32_t most_looks = 64;
 
 bool is_large(const core::BlockRange& blocks)
