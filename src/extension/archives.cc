@@ -366,8 +366,10 @@ KeyAction key_action(pg::Spi& spi, Oid constraint)
 
 void Archives::lock() const
 {
-    for (const auto& [source, archive] : by_source_)
+    for (const auto& [source, archive] : by_source_) {
+        pg_call([table = source] { LockRelationOid(table, RowExclusiveLock); });
         pg_call([table = archive.table] { LockRelationOid(table, RowExclusiveLock); });
+    }
 }
 
 std::string Archives::returning(Oid leaf) const

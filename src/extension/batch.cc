@@ -129,17 +129,37 @@ bool BatchRunner::may_leave_it_to_constraints() const
 
 void BatchRunner::enter(OwnerTransaction& /*transaction*/, LOCKMODE lock)
 {
-    // Locking first makes every change of a definition that is committed by now known to the check.
-    pg_call([&] { LockRelationOid(statements_.leaf(), lock); });
-    if (context_.hook != nullptr && lock != AccessShareLock)
+    // Locking first makes every change of a definition that is committed by now known to the check; and what that finds
+    // is to be locked as well, before anything is done by its name.
+    constexpr int most_looks = 10;
+    for (int looks = 0; looks < most_looks; ++looks) {
+        pg_call([&] { LockRelationOid(statements_.leaf(), lock); });
+        if (lock != AccessShareLock)
+            lock_dependents();
+        if (!context_.watch.changed())
+            return;
+        try {
+            check_definition();
+        } catch (...) {
+            context_.watch.suspect(); // not over: a lock timeout, say
+            throw;
+        }
+    }
+    context_.watch.suspect();
+    pg::raise({.sqlstate = ERRCODE_T_R_SERIALIZATION_FAILURE, .message = "definitions change all the time"});
+}
+
+// A family is gathered by the names of its tables: a table that gets another's name meanwhile is not of it.
+void BatchRunner::lock_dependents() const
+{
+    if (context_.hook != nullptr)
         context_.hook->lock();
-    if (!context_.watch.changed())
+    if (!uses_families())
         return;
-    try {
-        check_definition();
-    } catch (...) {
-        context_.watch.suspect(); // not over: a lock timeout, say
-        throw;
+    for (const FamilyLink& link : context_.links.all()) {
+        pg_call([table = link.to] { LockRelationOid(table, AccessShareLock); });
+        if (OidIsValid(link.users))
+            pg_call([table = link.users] { LockRelationOid(table, AccessShareLock); });
     }
 }
 

@@ -80,6 +80,7 @@ public:
     FamilyStatements& family_statements() noexcept { return family_statements_; }
 
 private:
+    void lock_dependents() const;
     void check_definition();
     // How an attempt at a batch goes, and what earlier ones at the same unit have shown.
     struct Attempt {

@@ -32,8 +32,9 @@ public:
     virtual ~RemovalHook() = default;
     RemovalHook(const RemovalHook&) = delete;
     RemovalHook& operator=(const RemovalHook&) = delete;
-    // Locks where rows go, so that nothing else takes its name before the batch is over. At the start of a batch,
-    // before it is known whether a definition has changed; raises when that takes longer than lock_timeout.
+    // Locks where rows go, so that nothing else takes its name before the batch is over, and where they come from, so
+    // that no new key takes other rows along. At the start of a batch, before it is known whether a definition has
+    // changed; raises when that takes longer than lock_timeout.
     virtual void lock() const = 0;
     // What the DELETE of the leaf's rows, under the alias `target`, returns: a target list.
     virtual std::string returning(Oid leaf) const = 0;

@@ -421,3 +421,41 @@ def test_conflicts_of_a_large_archive(cleanup):
     assert tables["p"].rows == 19996 and tables["c"].rows == 19996, tables
     cleanup.sql("DELETE FROM p WHERE words IS NULL")
     assert restore(cleanup, done.run_id)[1] == [] and cleanup.value("SELECT count(*) FROM p JOIN c ON p_id = p.id") == 20000
+
+
+NEW_TABLE = "CREATE TABLE g (id int PRIMARY KEY, c_id int); INSERT INTO g SELECT id, id FROM c; ALTER TABLE g ADD FOREIGN KEY (c_id) REFERENCES c ON DELETE "
+
+
+@pytest.mark.parametrize("change", ["ALTER TABLE c RENAME TO c_old; CREATE TABLE c (LIKE c_old INCLUDING ALL)",
+                                    NEW_TABLE + "CASCADE", NEW_TABLE + "SET NULL", "ALTER TABLE c ADD COLUMN note text DEFAULT 'none'"],
+                         ids=["rename", "cascade", "set_null", "column"])
+def test_dependent_table_changes_during_a_batch(cleanup, change):
+    """Between a batch's look at definitions and its first look at dependent rows: all that goes is archived, whatever took it along."""
+    cleanup.sql("""
+        CREATE TABLE p (id int PRIMARY KEY, at timestamptz);
+        CREATE TABLE c (id int PRIMARY KEY, p_id int REFERENCES p ON DELETE CASCADE);
+        CREATE INDEX ON c (p_id);
+        INSERT INTO p SELECT n, now() - interval '60 days' FROM generate_series(1, 100) n;
+        INSERT INTO c SELECT n, 1 + n % 100 FROM generate_series(1, 300) n""")
+    cleanup.add_policy("p", "p", "at", "30 days", action="archive")
+    cleanup.run("p", max_rows=1)
+    cleanup.sql("""CREATE FUNCTION is_open(int) RETURNS bool STABLE LANGUAGE plpgsql AS $$
+        BEGIN
+          IF EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'RowExclusiveLock' AND relation = 'p'::regclass) THEN
+            PERFORM pg_advisory_xact_lock_shared(77);
+          END IF;
+          RETURN true;
+        END $$""")
+    cleanup.alter_policy("p", condition="is_open(id)")
+    cleanup.sql("SELECT pg_advisory_lock(77)")
+    run_id = cleanup.start("p")
+    cleanup.wait_until("SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND objid = 77 AND NOT granted", what="a batch at the gate")
+    other = Cleanup(cleanup.server, cleanup.dbname)
+    other.sql(change)
+    other.close()
+    cleanup.sql("SELECT pg_advisory_unlock(77)")
+    row = cleanup.wait_for_run(run_id)
+    assert row.status == "succeeded", cleanup.targets(run_id)
+    assert archived(cleanup, "c_archive") == 300 and archived(cleanup, "p_archive") == 100
+    if change.startswith(NEW_TABLE):
+        assert cleanup.value("SELECT count(c_id) FROM g") == 0 and archived(cleanup, "g_archive") == 297
