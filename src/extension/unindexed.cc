@@ -53,7 +53,16 @@ private:
     {
         found_.push_back(
             {concat(table, " (about ", rows, " rows) references ", referenced, " (", name, ") without an index"),
-             create_index_statements(unindexed, joined(columns)), rows});
+             create_index_statements(unindexed, joined(columns)), rows_of(unindexed)});
+    }
+
+    // Of a partitioned table, only partitions without the index are read.
+    static std::int64_t rows_of(const std::vector<Oid>& unindexed)
+    {
+        double rows = 0;
+        for (const Oid leaf : unindexed)
+            rows += estimated_rows(leaf);
+        return static_cast<std::int64_t>(rows);
     }
 
     std::vector<Oid> keys_;

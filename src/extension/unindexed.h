@@ -8,7 +8,7 @@ namespace pgcleanup {
 struct UnindexedReference {
     std::string text;        // "public.b (about 7 rows) references public.a (b_a_fkey) without an index"
     std::string statements;  // that make one
-    std::int64_t rows = 0;   // of the table that is read, by the planner's estimate
+    std::int64_t rows = 0;   // of what is read, the tables without the index, by the planner's estimate
     bool is_refused() const; // above pg_cleanup.max_unindexed_reference_rows
 };
 

@@ -77,3 +77,20 @@ def test_relations_on_both_sides(parents):
     # What is behind a related table counts, too.
     parents.sql("CREATE TABLE guest (meeting_id bigint REFERENCES meeting ON DELETE CASCADE)")
     assert [warning.split(" (")[0] for warning in warnings(parents)] == ["public.guest"]
+
+
+def test_a_partition_without_the_index(parents):
+    """Only that one is read."""
+    parents.sql("""CREATE INDEX ON child (parent_id);
+        CREATE TABLE part (id int, parent_id bigint REFERENCES parent ON DELETE CASCADE) PARTITION BY RANGE (id);
+        CREATE TABLE part_a PARTITION OF part FOR VALUES FROM (0) TO (1000); CREATE INDEX ON part_a (parent_id);
+        CREATE TABLE part_b PARTITION OF part FOR VALUES FROM (1000) TO (2000);
+        INSERT INTO part SELECT n, 1 + n % 100 FROM generate_series(1, 1100) n; ANALYZE part""")
+    set_limit(parents, 100)
+    (warning,) = warnings(parents)
+    assert warning.startswith("A run now would be refused: public.part (about 1100 rows)") and "ON public.part_b (" in warning, warning
+    set_limit(parents, 101)
+    (warning,) = warnings(parents)
+    assert warning.startswith("public.part (about 1100 rows)") and "part_a" not in warning, warning
+    assert parents.run("parents").status == "succeeded"
+    assert parents.value("SELECT count(*) FROM part WHERE parent_id > 31") == 0
