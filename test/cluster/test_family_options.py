@@ -13,7 +13,7 @@ from pgserver import SOAK
 from random_graphs import Graph
 from surface import Cleanup
 
-GRAPHS = 300 if SOAK else 5  # of each kind
+GRAPHS = 300 if SOAK else 4  # of each kind
 CHUNKS = 3 if SOAK else 1
 MOST = 4  # rows of a family that is not large
 BATCH_SIZES = [None, None, 1, 2, 5, 1000]
