@@ -61,9 +61,8 @@ bool has_keeping_trigger(Oid table, bool on_delete)
 // After, for each row, and by its name before the constraints' own triggers.
 bool is_before_constraints(const Trigger& trigger)
 {
-    return !trigger.tgisinternal && trigger.tgenabled != TRIGGER_DISABLED &&
-           trigger.tgenabled != TRIGGER_FIRES_ON_REPLICA && TRIGGER_FOR_AFTER(trigger.tgtype) &&
-           TRIGGER_FOR_ROW(trigger.tgtype) && TRIGGER_FOR_DELETE(trigger.tgtype) &&
+    return trigger.tgenabled != TRIGGER_DISABLED && trigger.tgenabled != TRIGGER_FIRES_ON_REPLICA &&
+           TRIGGER_FOR_AFTER(trigger.tgtype) && TRIGGER_FOR_ROW(trigger.tgtype) && TRIGGER_FOR_DELETE(trigger.tgtype) &&
            std::string_view(trigger.tgname) < "RI_ConstraintTrigger";
 }
 

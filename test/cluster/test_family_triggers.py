@@ -358,3 +358,16 @@ def test_a_key_of_a_partition_that_may_not_be_read(app, plain):
     assert app.dry_run("p").dependent_rows == (10 if plain else 20)
     run(app, rows=10, dependent_rows=14 if plain else 24)
     assert app.value("SELECT count(*) FROM yard.fruit") == 0
+
+
+def test_a_trigger_that_saves_the_children_of_partitions(app):
+    """A partition has a copy of it."""
+    create(app, """CREATE TABLE folder (id int PRIMARY KEY, at timestamptz DEFAULT now() - interval '60 days') PARTITION BY RANGE (id);
+        CREATE TABLE folder_a PARTITION OF folder FOR VALUES FROM (0) TO (10); INSERT INTO folder (id) VALUES (1), (2); INSERT INTO folder VALUES (9, now());
+        CREATE TABLE file (id int PRIMARY KEY, folder int REFERENCES folder ON DELETE CASCADE, link int REFERENCES folder ON DELETE CASCADE);
+        CREATE INDEX ON file (folder); CREATE INDEX ON file (link); INSERT INTO file VALUES (1, 1), (2, 2), (3, 9);
+        CREATE FUNCTION save() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE app.file SET folder = 9 WHERE folder = OLD.id; RETURN NULL; END $$;
+        CREATE TRIGGER "A_save" AFTER DELETE ON folder FOR EACH ROW EXECUTE FUNCTION save()""")
+    add(app, "folder")
+    run(app, "folder", status="partial", rows=0, skipped_rows=2)
+    assert ids(app, "file") == [1, 2, 3]
