@@ -1,7 +1,7 @@
 #include "extension/run_coordinator.h"
 
 #include "core/backoff.h"
-#include "extension/audit.h"
+#include "extension/coordinator_record.h"
 #include "extension/grants.h"
 #include "extension/history.h"
 #include "extension/launcher_memory.h"
@@ -30,48 +30,12 @@ constexpr milliseconds slot_pause{100};
 constexpr milliseconds longest_slot_pause{1000};
 constexpr int slot_attempts = 8;
 
-constexpr const char* adopt_run_sql = R"(
-UPDATE @extschema@.cleanup_runs SET worker_pid = $2 WHERE run_id = $1)";
-
 constexpr const char* other_run_sql = R"(
 SELECT r.run_id FROM pg_locks AS l JOIN @extschema@.cleanup_runs AS r ON r.worker_pid = l.pid AND r.status = 'running'
 WHERE l.locktype = 'object' AND l.granted AND l.classid = $1 AND l.objid = $2 AND l.objsubid = $3 LIMIT 1)";
 
-constexpr const char* refusal_sql = R"(
-INSERT INTO @extschema@.cleanup_run_targets (run_id, policy_id, policy, table_name, kind, action, status, message, finished_at)
-VALUES ($1, $7, $2, $3, $8, $4, $5, $6, clock_timestamp()))";
-
-constexpr const char* close_sql = R"(
-UPDATE @extschema@.cleanup_run_targets
-SET status = $3, message = coalesce(message, $4), finished_at = clock_timestamp()
-WHERE run_id = $1 AND policy = $2 AND status = 'running')";
-
 constexpr const char* archiving_policies_sql = R"(
 SELECT DISTINCT policy_id FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND kind = 'target' AND action = 'archive')";
-
-constexpr const char* has_target_sql = R"(
-SELECT FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND policy = $2 AND kind IN ('target', 'restore'))";
-
-constexpr const char* result_sql = R"(
-SELECT run_id, policy, NULL, action, status, rows, dependent_rows, files_queued, row_bytes, batches, skipped_rows,
-       finished_at - started_at, message
-FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND policy = $2 AND kind = 'target')";
-
-constexpr const char* restore_result_sql = R"(
-SELECT min(status), sum(rows), sum(changed_rows), sum(skipped_rows), min(message)
-FROM @extschema@.cleanup_run_targets WHERE run_id = $1 AND policy = $2 AND kind = 'restore' HAVING count(*) > 0)";
-
-// All statuses equal: that one. A run in which something failed, was cancelled or interrupted is not `succeeded`.
-constexpr const char* finish_run_sql = R"(
-UPDATE @extschema@.cleanup_runs AS r
-SET finished_at = clock_timestamp(), worker_pid = NULL, message = $3, status = coalesce($2, (
-  SELECT CASE WHEN count(*) = 0 THEN 'succeeded'
-              WHEN count(DISTINCT t.status) = 1 THEN min(t.status)
-              WHEN bool_or(t.status = 'interrupted') THEN 'interrupted'
-              WHEN bool_or(t.status = 'cancelled') THEN 'cancelled'
-              ELSE 'partial' END
-  FROM @extschema@.cleanup_run_targets AS t WHERE t.run_id = r.run_id AND t.kind <> 'dependent'))
-WHERE r.run_id = $1 AND r.status = 'running')";
 
 // InvalidOid when the table is not there.
 Oid owner_of(Oid table)
@@ -148,7 +112,7 @@ void RunCoordinator::execute()
         for (const Policy& policy : policies_to_run()) {
             look_for_ending();
             if (ending_ == Ending::window_closed)
-                record_refusal(policy, "skipped", window_closed_message);
+                refuse(policy, "skipped", window_closed_message);
             else if (ending_ == Ending::none)
                 run_one(policy);
         }
@@ -173,6 +137,7 @@ bool RunCoordinator::begin()
     } else if (!wait_for_caller()) {
         return false;
     }
+    record_.emplace(extension_, request_, run_id_);
     pg_atomic_write_u64(&channel_.state().run_id, static_cast<std::uint64_t>(run_id_));
     pg_atomic_write_u32(&channel_.state().alive, 1);
     const std::string activity = concat("pg_cleanup run ", run_id_);
@@ -238,8 +203,7 @@ bool RunCoordinator::wait_for_caller()
         transaction.commit();
     }
     return in_bookkeeping(extension_, [this](Spi& spi) {
-        return spi.run(pg::in_extension_schema(adopt_run_sql, extension_), Parameters().int8(run_id_).int4(MyProcPid))
-                   .processed() == 1;
+        return CoordinatorRecord(extension_, request_, run_id_).adopt(spi, MyProcPid);
     });
 }
 
@@ -283,7 +247,7 @@ std::vector<Policy> RunCoordinator::policies_to_run()
 void RunCoordinator::run_one(const Policy& policy)
 {
     if (!OidIsValid(policy.target)) {
-        record_refusal(policy, "failed", concat("the policy is unbound: table ", policy.target_name, " is not there"));
+        refuse(policy, "failed", concat("the policy is unbound: table ", policy.target_name, " is not there"));
         send_result(policy);
         return;
     }
@@ -298,7 +262,7 @@ void RunCoordinator::run_one(const Policy& policy)
         return rows.empty() ? 0 : pg::to_int64(rows[0][0]);
     });
     if (busy)
-        record_refusal(policy, "skipped", concat("run ", *busy, " is working on one of its tables"));
+        refuse(policy, "skipped", concat("run ", *busy, " is working on one of its tables"));
     else
         run_in_worker(policy);
     send_result(policy);
@@ -422,82 +386,28 @@ void RunCoordinator::pass_ending_on(Worker& worker)
     }
 }
 
-void RunCoordinator::record_refusal(const Policy& policy, const std::string& status, const std::string& message)
+void RunCoordinator::refuse(const Policy& policy, const std::string& status, const std::string& message)
 {
-    in_bookkeeping(extension_, [&](Spi& spi) {
-        spi.run(pg::in_extension_schema(refusal_sql, extension_), Parameters()
-                                                                      .int8(run_id_)
-                                                                      .text(policy.name)
-                                                                      .text(policy.target_name)
-                                                                      .text(is_restore() ? "restore" : policy.action)
-                                                                      .text(status)
-                                                                      .text(message)
-                                                                      .int8(policy.id)
-                                                                      .text(is_restore() ? "restore" : "target"));
-        write_audit(spi, extension_,
-                    {.event = is_restore() ? "restore" : "run",
-                     .policy = policy.name,
-                     .policy_id = policy.id,
-                     .run_id = run_id_,
-                     .target = policy.target_name,
-                     .rows = 0,
-                     .details = pg::JsonObject().text("status", status).text("message", message).str(),
-                     .actor = request_.requested_by});
-    });
+    in_bookkeeping(extension_, [&](Spi& spi) { record_->refuse(spi, policy, status, message); });
 }
 
 void RunCoordinator::close_unfinished(const Policy& policy, const std::string& message)
 {
     const std::string status = ending_ == Ending::cancelled ? "cancelled" : "interrupted";
-    const bool had_begun = in_bookkeeping(extension_, [&](Spi& spi) {
-        const pg::Rows closed = spi.run(pg::in_extension_schema(close_sql, extension_),
-                                        Parameters().int8(run_id_).text(policy.name).text(status).text(message));
-        if (closed.processed() > 0)
-            write_audit(spi, extension_,
-                        {.event = is_restore() ? "restore" : "run",
-                         .policy = policy.name,
-                         .policy_id = policy.id,
-                         .run_id = run_id_,
-                         .target = policy.target_name,
-                         .details = pg::JsonObject().text("status", status).text("message", message).str(),
-                         .actor = request_.requested_by});
-        return !spi.run(pg::in_extension_schema(has_target_sql, extension_),
-                        Parameters().int8(run_id_).text(policy.name))
-                    .empty();
-    });
+    const bool had_begun =
+        in_bookkeeping(extension_, [&](Spi& spi) { return record_->close(spi, policy, status, message); });
     if (!had_begun)
-        record_refusal(policy, ending_ == Ending::none ? "failed" : status, message);
+        refuse(policy, ending_ == Ending::none ? "failed" : status, message);
 }
 
 void RunCoordinator::send_result(const Policy& policy)
 {
-    if (!request_.wait)
+    // The worker of a restore says itself what it did, unless it did not come to that.
+    if (!request_.wait || (is_restore() && std::exchange(has_answered_, false)))
         return;
-    if (is_restore()) {
-        send_restore_result(policy);
-        return;
-    }
-    const pg::Rows rows = in_bookkeeping(extension_, [&](Spi& spi) {
-        return spi.run(pg::in_extension_schema(result_sql, extension_), Parameters().int8(run_id_).text(policy.name));
-    });
-    for (std::vector<pg::Cell> row : rows) {
-        row.at(2) = std::to_string(policy.target);
+    const auto results = in_bookkeeping(extension_, [&](Spi& spi) { return record_->results(spi, policy); });
+    for (const std::vector<pg::Cell>& row : results)
         channel_.send(MessageKind::row, row);
-    }
-}
-
-// The worker says itself what it did, unless it did not come to that.
-void RunCoordinator::send_restore_result(const Policy& policy)
-{
-    if (std::exchange(has_answered_, false))
-        return;
-    const pg::Rows rows = in_bookkeeping(extension_, [&](Spi& spi) {
-        return spi.run(pg::in_extension_schema(restore_result_sql, extension_),
-                       Parameters().int8(run_id_).text(policy.name));
-    });
-    for (const std::vector<pg::Cell>& row : rows)
-        channel_.send(MessageKind::row, {std::to_string(run_id_), policy.name, std::to_string(policy.target), row[0],
-                                         row[1], row[2], row[3], std::nullopt, row[4]});
 }
 
 void RunCoordinator::finish(const std::optional<std::string>& message)
@@ -513,8 +423,7 @@ void RunCoordinator::finish(const std::optional<std::string>& message)
     if (ending_ == Ending::interrupted)
         status = message ? "failed" : "interrupted";
     in_bookkeeping(extension_, [&](Spi& spi) {
-        spi.run(pg::in_extension_schema(finish_run_sql, extension_),
-                Parameters().int8(run_id_).text(status).text(reason));
+        record_->finish(spi, status, reason);
         end_scheduled(spi);
     });
     if (ending_ == Ending::none)

@@ -2,6 +2,7 @@
 // own as the target's owner. This process runs no owner code, so the locks that it holds stay held.
 #pragma once
 
+#include "extension/coordinator_record.h"
 #include "extension/policy.h"
 #include "extension/relation_locks.h"
 #include "extension/schedule.h"
@@ -37,10 +38,9 @@ private:
     void look_for_ending();
     void look_at_schedule();
     void pass_ending_on(Worker& worker);
-    void record_refusal(const Policy& policy, const std::string& status, const std::string& message);
+    void refuse(const Policy& policy, const std::string& status, const std::string& message);
     void close_unfinished(const Policy& policy, const std::string& message);
     void send_result(const Policy& policy);
-    void send_restore_result(const Policy& policy);
     void finish(const std::optional<std::string>& message);
     void prune() const;
 
@@ -49,7 +49,8 @@ private:
     pg::Extension extension_;
     Oid anchor_ = InvalidOid;
     std::int64_t run_id_ = 0;
-    std::optional<Schedule> schedule_; // of a scheduled run
+    std::optional<CoordinatorRecord> record_; // once the run has its row
+    std::optional<Schedule> schedule_;        // of a scheduled run
     Ending ending_ = Ending::none;
     std::string cancelled_by_ = "cancelled by request";
     bool ending_passed_on_ = false;
