@@ -40,6 +40,17 @@ FoundColumn pg_find_column(Oid relation, const char* name)
     return column;
 }
 
+// Since 18 a column may be marked NOT NULL, and have NULLs from before (NOT VALID).
+bool may_have_old_nulls(Oid relation, AttrNumber column)
+{
+    pg::Spi spi;
+    return !spi.run("SELECT FROM pg_catalog.pg_constraint AS c WHERE c.conrelid OPERATOR(pg_catalog.=) $1 "
+                    "AND c.contype OPERATOR(pg_catalog.=) 'n' AND NOT c.convalidated "
+                    "AND $2 OPERATOR(pg_catalog.=) ANY (c.conkey)",
+                    pg::Parameters().oid(relation).int4(column), pg::Access::read_only)
+                .empty();
+}
+
 Oid equality_of(Oid type)
 {
     return !OidIsValid(type) ? InvalidOid
@@ -60,6 +71,7 @@ GroupColumn group_column(const Policy& policy, const std::string& name)
                    .message = concat("keep_per cannot group by column \"", name, "\""),
                    .detail = concat("Its type ", type, " has no equality operator.")});
     }
+    column.may_be_null = column.may_be_null || may_have_old_nulls(policy.target, column.number);
     return column;
 }
 

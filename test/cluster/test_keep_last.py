@@ -193,6 +193,16 @@ def test_a_row_of_nulls_is_no_null(cleanup):
     assert [row.id for row in cleanup.rows("SELECT id FROM t ORDER BY id")] == [4, 5, 9, 10]
 
 
+def test_nulls_below_a_constraint_that_is_not_valid(cleanup):
+    if cleanup.connection.server_version < 180000:
+        pytest.skip("NOT NULL is always valid")
+    cleanup.sql("CREATE TABLE t (id int, at timestamptz, k int);"
+                " INSERT INTO t SELECT n, '2020-01-01'::timestamptz + n * interval '1 day' FROM generate_series(1, 10) n")
+    cleanup.sql("ALTER TABLE t ADD CONSTRAINT known NOT NULL k NOT VALID")
+    cleanup.add_policy("newest", "t", "at", "1 day", keep_last=2, keep_per=["k"])
+    assert cleanup.run("newest").rows == 8
+
+
 @pytest.mark.parametrize("family", [False, True], ids=["left to the constraint", "gathered"])
 def test_dependents_of_the_newest_stay(cleanup, family):
     """Rows that go take their dependents along, the newest of each group keep theirs, by either way of deleting."""
