@@ -117,4 +117,5 @@ def test_model_says_what_postgresql_does(cleanup, seed):
             raise Wrong(f"PG_CLEANUP_SEED={seed} PG_CLEANUP_GRAPH={number}\n{error}") from None
         tried, singles = tried + more_tried, singles + more_singles
     if "PG_CLEANUP_GRAPH" not in os.environ:
-        assert tried > GRAPHS / 2 and singles > GRAPHS / 2, (tried, singles)
+        # How many there are to compare is up to chance.
+        assert tried > GRAPHS / 5 and singles > GRAPHS / 5, (tried, singles)
