@@ -58,8 +58,10 @@ void check_dead_runs(pg::Spi& spi, const pg::Extension& extension, CheckReport& 
 }
 
 constexpr const char* history_size_sql =
-    "SELECT pg_size_pretty(sum(pg_total_relation_size(oid))), current_setting('pg_cleanup.history_retain') FROM "
-    "pg_class "
+    "SELECT pg_size_pretty(sum(pg_total_relation_size(oid))), "
+    "CASE current_setting('pg_cleanup.history_retain') WHEN '-1' THEN 'ever' ELSE "
+    "current_setting('pg_cleanup.history_retain') END "
+    "FROM pg_class "
     "WHERE relnamespace = $1 AND relname IN ('cleanup_runs', 'cleanup_run_targets', 'cleanup_audit')";
 
 std::string history_text(pg::Spi& spi, const pg::Extension& extension)
@@ -73,15 +75,14 @@ std::string history_text(pg::Spi& spi, const pg::Extension& extension)
 void check_history(pg::Spi& spi, const pg::Extension& extension, CheckReport& report)
 {
     const std::optional<std::chrono::minutes> retain = history_retain();
+    const std::string detail = history_text(spi, extension);
     if (!retain) {
-        report.add(CheckStatus::warning, "history",
-                   "runs and audit are kept for ever (pg_cleanup.history_retain = -1)");
+        report.otherwise_ok("history", detail);
         return;
     }
     // What is a day past its time should have gone with the last run.
     constexpr std::chrono::microseconds slack = std::chrono::hours(24);
     const TimestampTz limit = GetCurrentTransactionStartTimestamp() - (*retain + slack).count();
-    const std::string detail = history_text(spi, extension);
     if (history_is_due(spi, extension, limit))
         report.add(CheckStatus::warning, "history", pg::concat(detail, "; older rows are still there"),
                    "Every run removes some of them when it starts.");

@@ -22,6 +22,10 @@ constexpr const char* slots_sql = "SELECT slot_name, age(xmin), active FROM pg_r
 constexpr const char* standbys_sql = "SELECT coalesce(nullif(application_name, ''), pid::text), age(backend_xmin) "
                                      "FROM pg_stat_replication WHERE age(backend_xmin) > 1000000 ORDER BY 1";
 
+// Only a standby's feedback makes a slot or a sender hold rows while it is at work.
+constexpr const char* standby_hint =
+    "End the standby's long queries, or there: ALTER SYSTEM SET hot_standby_feedback = off; SELECT pg_reload_conf();";
+
 pg::Rows look_up(pg::Spi& spi, const pg::Extension& extension, const char* sql, const pg::Parameters& parameters = {})
 {
     const pg::AsExtensionOwner as_owner(extension);
@@ -43,19 +47,21 @@ void check_holders(pg::Spi& spi, const pg::Extension& extension, CheckReport& re
                    pg::concat("the prepared transaction ", pg::quote_literal(pg::to_text(row[0])), " is ",
                               pg::to_text(row[1]), " old", consequence),
                    pg::concat("ROLLBACK PREPARED ", pg::quote_literal(pg::to_text(row[0])), "; -- or COMMIT PREPARED"));
-    for (const auto& row : look_up(spi, extension, slots_sql))
+    for (const auto& row : look_up(spi, extension, slots_sql)) {
+        const bool is_read = pg::to_bool(row[2]);
         report.add(CheckStatus::warning, name,
                    pg::concat("the replication slot ", pg::to_text(row[0]),
-                              pg::to_bool(row[2]) ? " is " : " is read by nobody and is ", pg::to_text(row[1]),
+                              is_read ? " is " : " is read by nobody and is ", pg::to_text(row[1]),
                               " transactions behind", consequence),
-                   pg::concat("SELECT pg_drop_replication_slot(", pg::quote_literal(pg::to_text(row[0])),
-                              "); -- if nobody needs it any more"));
+                   is_read ? standby_hint
+                           : pg::concat("SELECT pg_drop_replication_slot(", pg::quote_literal(pg::to_text(row[0])),
+                                        "); -- if nobody needs it any more"));
+    }
     for (const auto& row : look_up(spi, extension, standbys_sql))
         report.add(CheckStatus::warning, name,
                    pg::concat("the standby ", pg::to_text(row[0]), " needs rows of ", pg::to_text(row[1]),
                               " transactions ago", consequence),
-                   "End its long queries, or there: ALTER SYSTEM SET hot_standby_feedback = off; SELECT "
-                   "pg_reload_conf();");
+                   standby_hint);
     report.otherwise_ok(name, "no transaction, slot or standby holds back what VACUUM may remove");
 }
 
@@ -65,7 +71,7 @@ constexpr const char* dead_rows_sql =
     "  coalesce(to_char(greatest(pg_stat_get_last_autovacuum_time(c.oid), pg_stat_get_last_vacuum_time(c.oid)), "
     "    'YYYY-MM-DD HH24:MI'), 'never'), "
     "  coalesce((SELECT option_value::boolean FROM pg_options_to_table(c.reloptions) "
-    "    WHERE option_name = 'autovacuum_enabled'), true) AND current_setting('autovacuum')::boolean "
+    "    WHERE option_name = 'autovacuum_enabled'), true), current_setting('autovacuum')::boolean "
     "FROM (SELECT DISTINCT coalesce(leaf.relid::oid, target) AS oid FROM unnest($1::oid[]) target "
     "  LEFT JOIN LATERAL pg_partition_tree(target) leaf ON leaf.isleaf) t JOIN pg_class c USING (oid) "
     "WHERE pg_stat_get_dead_tuples(c.oid) > greatest(10000, 2 * "
@@ -87,13 +93,16 @@ void check_dead_rows(pg::Spi& spi, const pg::Extension& extension, const std::ve
 {
     for (const auto& row : look_up(spi, extension, dead_rows_sql, pg::Parameters().text(targets_of(policies)))) {
         const std::string table = pg::to_text(row[0]);
+        const bool is_on_for_table = pg::to_bool(row[4]);
+        const bool is_on = pg::to_bool(row[5]);
         report.add(CheckStatus::warning, "dead_rows",
                    pg::concat(table, " has ", pg::to_text(row[1]), " dead rows to ", pg::to_text(row[2]),
                               " live ones; last vacuumed: ", pg::to_text(row[3]),
-                              pg::to_bool(row[4]) ? "" : "; autovacuum is off for it"),
-                   pg::to_bool(row[4])
-                       ? pg::concat("VACUUM ", table, ";")
-                       : pg::concat("ALTER TABLE ", table, " RESET (autovacuum_enabled); VACUUM ", table, ";"));
+                              is_on_for_table ? "" : "; autovacuum is off for it",
+                              is_on ? "" : "; autovacuum is off on this server"),
+                   pg::concat(is_on ? "" : "ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf(); ",
+                              is_on_for_table ? "" : pg::concat("ALTER TABLE ", table, " RESET (autovacuum_enabled); "),
+                              "VACUUM ", table, ";"));
     }
     report.otherwise_ok("dead_rows", "vacuum keeps up with what was deleted");
 }

@@ -52,7 +52,8 @@ constexpr const char* parts_sql = "SELECT DISTINCT policy_id, policy, action FRO
                                   "WHERE run_id = $1 AND kind = 'target' "
                                   "ORDER BY policy";
 constexpr const char* restored_sql =
-    "SELECT max(run_id) FROM @extschema@.cleanup_audit WHERE event = 'restore' AND policy_id = $1 "
+    "SELECT max(run_id), EXISTS (SELECT FROM @extschema@.cleanup_runs r WHERE r.run_id::text = $2) FROM "
+    "@extschema@.cleanup_audit WHERE event = 'restore' AND policy_id = $1 "
     "AND details->>'restored_run' = $2::text";
 
 [[noreturn]] void raise_state(std::string message, std::string detail, std::string hint = {})
@@ -213,9 +214,14 @@ bool has_rows(pg::Spi& spi, const RestoreTable& table, std::int64_t run_id, cons
     const pg::AsExtensionOwner as_owner(extension);
     const pg::Rows restored = spi.run(pg::in_extension_schema(restored_sql, extension),
                                       Parameters().int8(policy.id).text(std::to_string(arguments.run_id)));
+    std::string why = "It found none to archive, or they were removed after archive_retain, or by hand.";
+    if (restored[0][0])
+        why = concat("They were restored by run ", pg::to_text(restored[0][0]), ".");
+    else if (!pg::to_bool(restored[0][1]))
+        why = concat("There is no such run in the history, and nothing of it in the archives of policy \"", policy.name,
+                     "\".");
     raise_state(concat("run ", arguments.run_id, " has no archived rows", restored[0][0] ? " left" : ""),
-                restored[0][0] ? concat("They were restored by run ", pg::to_text(restored[0][0]), ".")
-                               : "It found none to archive, or they were removed after archive_retain, or by hand.");
+                std::move(why));
 }
 
 std::string canonical(const Policy& policy, const std::string& condition)

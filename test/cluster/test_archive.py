@@ -251,6 +251,7 @@ def test_bad_input(events):
     for query, params, words, code in (
             ("SELECT cleanup_restore(NULL)", None, ("NULL",), "22004"),
             ("SELECT cleanup_restore(4711)", None, ("4711",), "42704"),
+            ("SELECT cleanup_restore(4711, 'events')", None, ("4711", "no such run"), "55000"),
             ("SELECT cleanup_restore(%s, 'nope')", [done.run_id], ("nope",), "42704"),
             ("SELECT cleanup_restore(%s, 'other')", [done.run_id], ("not part of run",), "22023"),
             ("SELECT cleanup_restore(%s)", [deleted.run_id], ("archived nothing", "delete"), "55000"),

@@ -89,6 +89,33 @@ def test_dead_rows(cleanup):
     only(cleanup, "dead_rows", "ok")
 
 
+def test_dead_rows_of_a_server_without_autovacuum(cleanup):
+    cleanup.sql("ALTER SYSTEM SET autovacuum = off; ")
+    cleanup.sql("SELECT pg_reload_conf()")
+    cleanup.wait_until("SELECT NOT current_setting('autovacuum')::boolean")
+    cleanup.sql("CREATE TABLE dead (id int, at timestamptz)")
+    cleanup.add_policy("dead", "dead", "at", "30 days")
+    cleanup.sql("INSERT INTO dead SELECT n, now() - interval '60 days' FROM generate_series(1, 20000) n")
+    assert cleanup.run("dead").rows == 20000
+    cleanup.wait_until("SELECT pg_stat_get_dead_tuples('dead'::regclass) >= 20000")
+    detail, hint = only(cleanup, "dead_rows")
+    assert "autovacuum is off on this server" in detail
+    for statement in hint.rstrip(";").split("; "):
+        cleanup.sql(statement)
+    cleanup.wait_until("SELECT current_setting('autovacuum')::boolean")
+    cleanup.wait_until("SELECT pg_stat_get_dead_tuples('dead'::regclass) = 0")
+    only(cleanup, "dead_rows", "ok")
+
+
+def test_history_that_is_kept_for_ever(cleanup):
+    """Somebody has chosen that: it is told, and no reason to look for."""
+    cleanup.sql("ALTER SYSTEM SET pg_cleanup.history_retain = -1")
+    cleanup.sql("SELECT pg_reload_conf()")
+    cleanup.wait_until("SELECT current_setting('pg_cleanup.history_retain') = '-1'")
+    detail, _ = only(cleanup, "history", "ok")
+    assert "kept for ever" in detail
+
+
 def test_backlog(cleanup):
     """Five runs, each later than the one before; one that catches up ends the warning."""
     cleanup.sql("CREATE TABLE t (id int, at timestamptz)")
