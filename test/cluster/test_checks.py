@@ -90,7 +90,7 @@ def test_dead_rows(cleanup):
 
 
 def test_dead_rows_of_a_server_without_autovacuum(cleanup):
-    cleanup.sql("ALTER SYSTEM SET autovacuum = off; ")
+    cleanup.sql("ALTER SYSTEM SET autovacuum = off")
     cleanup.sql("SELECT pg_reload_conf()")
     cleanup.wait_until("SELECT NOT current_setting('autovacuum')::boolean")
     cleanup.sql("CREATE TABLE dead (id int, at timestamptz)")
@@ -109,6 +109,7 @@ def test_dead_rows_of_a_server_without_autovacuum(cleanup):
 
 def test_history_that_is_kept_for_ever(cleanup):
     """Somebody has chosen that: it is told, and no reason to look for."""
+    cleanup.sql("LOAD 'pg_cleanup'")
     cleanup.sql("ALTER SYSTEM SET pg_cleanup.history_retain = -1")
     cleanup.sql("SELECT pg_reload_conf()")
     cleanup.wait_until("SELECT current_setting('pg_cleanup.history_retain') = '-1'")
