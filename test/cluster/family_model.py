@@ -136,16 +136,22 @@ def expected(graph, rows, eligible, triggers=True):
 
 
 def expected_in_several_batches(graph, rows, eligible):
-    """What a run of several batches may lead to as well: once those who went for the sake of something shared are gone, what
-    they shared themselves goes with the last row that shares it."""
-    outcome = expected(graph, rows, eligible)
-    families = Families(graph, rows, eligible)
-    families.eligible |= {shared for shared, users in families.users.items() if users <= outcome.gone}
-    several = Outcome(eligible=outcome.eligible, after={row: dict(values) for row, values in rows.items()})
-    several.gone = families.going()
-    several.blocked = several.eligible - several.gone
-    carry_out(graph, families, several)
-    return several
+    """What a run of several batches may lead to as well. Rows that went free others: what went for the sake of something shared
+    needs nothing that it shared itself any more, which goes with the last row that shares it; and what another owner's row
+    blocks, of which nobody knows when it goes, is free once it has gone."""
+    outcome = Outcome(eligible={(graph.target, n) for n in eligible}, after={row: dict(values) for row, values in rows.items()})
+    users, gone = Families(graph, rows, eligible).users, set()
+    while True:
+        left = outcome.eligible & outcome.after.keys()
+        families = Families(graph, outcome.after, {n for _, n in left})
+        families.eligible |= {shared for shared, by in users.items() if by <= gone and shared in outcome.after}
+        outcome.gone = families.going()
+        if not outcome.gone:
+            outcome.gone, outcome.blocked = gone, left
+            outcome.changed -= gone
+            return outcome
+        carry_out(graph, families, outcome)
+        gone |= outcome.gone
 
 
 def expected_of_skip(graph, rows, eligible, triggers=True):
