@@ -138,15 +138,15 @@ bool is_own(std::string_view name)
     return std::ranges::any_of(own_columns, [&](const OwnColumn& own) { return name == own.name; });
 }
 
-// Those that `others` have as well, in their order here, up to the column `end`.
-std::vector<std::string> common_columns(std::span<const TableColumn> columns, std::span<const TableColumn> others,
+// Those of `list` that are in `filter` as well, in their order, up to the column `end`.
+std::vector<std::string> common_columns(std::span<const TableColumn> list, std::span<const TableColumn> filter,
                                         std::string_view end = "")
 {
     std::vector<std::string> names;
-    for (const TableColumn& column : columns) {
+    for (const TableColumn& column : list) {
         if (column.name == end)
             break;
-        if (!is_own(column.name) && find(others, column.name) != nullptr)
+        if (!is_own(column.name) && find(filter, column.name) != nullptr)
             names.push_back(column.name);
     }
     return names;

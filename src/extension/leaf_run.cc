@@ -82,20 +82,25 @@ void LeafRun::walk(Strategy strategy)
     throw RunStopped{"partial", "stopped: the table was rewritten again and again during the run"};
 }
 
+bool LeafRun::try_look(const std::function<void()>& read)
+{
+    try {
+        OwnerTransaction transaction(context_.session, context_.lock_timeout);
+        batches_.enter(transaction, AccessShareLock);
+        read();
+        transaction.commit();
+        return true;
+    } catch (const pg::PgError& error) {
+        if (classify(error) != BatchFailure::lock)
+            throw;
+        return false;
+    }
+}
+
 void LeafRun::retry_look(const std::function<void()>& read)
 {
     core::Backoff backoff = lock_backoff();
-    for (;;) {
-        try {
-            OwnerTransaction transaction(context_.session, context_.lock_timeout);
-            batches_.enter(transaction, AccessShareLock);
-            read();
-            transaction.commit();
-            return;
-        } catch (const pg::PgError& error) {
-            if (classify(error) != BatchFailure::lock)
-                throw;
-        }
+    while (!try_look(read)) {
         const std::optional<milliseconds> pause = backoff.next();
         if (!pause)
             throw RunStopped{"partial", concat("stopped: table ", context_.policy.target_name, " stayed locked")};

@@ -42,6 +42,8 @@ private:
         return *std::move(result);
     }
     void retry_look(const std::function<void()>& read);
+    // False when somebody has the table locked.
+    bool try_look(const std::function<void()>& read);
     Oid current_file();
     void walk_blocks();
     void walk_index();

@@ -35,6 +35,7 @@ DeclaredRelation new_relation(const Policy& policy, const std::vector<pg::Cell>&
 std::vector<AttrNumber> numbers(const std::vector<ColumnPair>& pairs, AttrNumber ColumnPair::*side)
 {
     std::vector<AttrNumber> numbers;
+    numbers.reserve(pairs.size());
     for (const ColumnPair& pair : pairs)
         numbers.push_back(pair.*side);
     return numbers;
@@ -43,6 +44,7 @@ std::vector<AttrNumber> numbers(const std::vector<ColumnPair>& pairs, AttrNumber
 std::vector<std::string> quoted(const std::vector<std::string>& names)
 {
     std::vector<std::string> result;
+    result.reserve(names.size());
     for (const std::string& name : names)
         result.push_back(pg::quote_identifier(name));
     return result;

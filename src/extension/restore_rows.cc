@@ -259,7 +259,7 @@ void RestoreRows::put_back(pg::Spi& spi, std::span<const ArchivedRow> rows) cons
     std::string parts;
     std::string counts;
     Parameters parameters;
-    int n = 0;
+    std::size_t n = 0;
     for (const auto& [index, ids] : tables) {
         const RestoreTable& table = tables_[index];
         ++n;
@@ -281,8 +281,8 @@ void RestoreRows::put_back(pg::Spi& spi, std::span<const ArchivedRow> rows) cons
     const pg::Rows counted = spi.run(concat(parts, " SELECT ", counts), parameters);
     n = 0;
     for (const auto& [index, ids] : tables) {
-        const std::int64_t gone = pg::to_int64(counted[0][static_cast<std::size_t>(2 * n)]);
-        const std::int64_t back = pg::to_int64(counted[0][static_cast<std::size_t>(2 * n + 1)]);
+        const std::int64_t gone = pg::to_int64(counted[0][2 * n]);
+        const std::int64_t back = pg::to_int64(counted[0][2 * n + 1]);
         ++n;
         if (gone != static_cast<std::int64_t>(ids.size()) || back != gone)
             pg::raise({.sqlstate = ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION,

@@ -70,7 +70,7 @@ private:
     std::string in_scope(std::string_view alias) const { return pgcleanup::in_scope(scope_, alias); }
     std::vector<ArchivedRow> read(pg::Spi& spi, std::size_t table, const std::string& rows,
                                   const pg::Parameters& parameters) const;
-    void reset_group(pg::Spi& spi, std::size_t table, std::span<const std::string> columns, const RowIds& images,
+    void reset_group(pg::Spi& spi, std::size_t index, std::span<const std::string> columns, const RowIds& images,
                      std::vector<ArchivedRow>& done) const;
 
     std::vector<RestoreTable> tables_;

@@ -172,6 +172,7 @@ private:
     std::vector<ArchivedRow> rows_of(const std::vector<std::size_t>& numbers) const
     {
         std::vector<ArchivedRow> rows;
+        rows.reserve(numbers.size());
         for (const std::size_t number : numbers)
             rows.push_back(family_.rows[number]);
         return rows;

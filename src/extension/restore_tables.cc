@@ -71,7 +71,7 @@ void check_source(const ArchiveEntry& entry, const Policy& policy)
 std::string value_of(const TableColumn& column, const RestoreTable& table, const ArchiveEntry& entry)
 {
     const auto added = std::ranges::find(entry.added_columns, column.name, &std::pair<std::string, std::string>::first);
-    const std::string value = concat("gone.", column.quoted);
+    std::string value = concat("gone.", column.quoted);
     if (added == entry.added_columns.end())
         return value;
     return concat("CASE WHEN ", value, " IS NOT DISTINCT FROM NULL AND gone.", archived_at_column,
@@ -147,6 +147,7 @@ std::optional<std::string> same_key(const RestoreTable& table, std::string_view 
 std::vector<std::string> names_of(Oid table, const std::vector<AttrNumber>& attributes)
 {
     std::vector<std::string> names;
+    names.reserve(attributes.size());
     for (const AttrNumber attribute : attributes)
         names.emplace_back(pg_call([&] { return static_cast<const char*>(get_attname(table, attribute, false)); }));
     return names;
@@ -181,36 +182,58 @@ std::vector<RestoreTable> restore_tables(pg::Spi& spi, const pg::Extension& exte
         check_source(entry, policy);
         tables.push_back(to_table(entry));
     }
-    std::ranges::stable_partition(tables, [&](const RestoreTable& table) { return table.source == policy.target; });
+    std::stable_partition(tables.begin(), tables.end(),
+                          [&](const RestoreTable& table) { return table.source == policy.target; });
     return tables;
 }
+
+namespace {
+
+// Indices of the tables whose rows are archived as those of `source`.
+std::vector<std::size_t> tables_of(std::span<const RestoreTable> tables, Oid source)
+{
+    std::vector<std::size_t> found;
+    for (std::size_t n = 0; n < tables.size(); ++n) {
+        if (tables[n].source == source)
+            found.push_back(n);
+    }
+    return found;
+}
+
+void add_keys(std::vector<RestoreEdge>& edges, const Policy& policy, std::span<const RestoreTable> tables,
+              std::size_t parent)
+{
+    for (const ForeignKey& key : references_to(tables[parent].source)) {
+        for (const std::size_t child : tables_of(tables, archive_source(policy, key.referencing)))
+            add_edge(edges, tables, key, child, parent, RestoreEdge::Kind::key);
+    }
+}
+
+void add_relation(std::vector<RestoreEdge>& edges, const Policy& policy, std::span<const RestoreTable> tables,
+                  const DeclaredRelation& relation)
+{
+    if (!OidIsValid(relation.related))
+        return;
+    const ForeignKey key = relation_key(relation, policy.target);
+    for (const std::size_t child : tables_of(tables, archive_source(policy, relation.related))) {
+        for (const std::size_t parent : tables_of(tables, policy.target))
+            add_edge(edges, tables, key, child, parent, RestoreEdge::Kind::relation);
+    }
+}
+
+} // namespace
 
 std::vector<RestoreEdge> restore_edges(const Policy& policy, std::span<const RestoreTable> tables)
 {
     std::vector<RestoreEdge> edges;
-    for (std::size_t parent = 0; parent < tables.size(); ++parent) {
-        for (const ForeignKey& key : references_to(tables[parent].source)) {
-            for (std::size_t child = 0; child < tables.size(); ++child) {
-                if (tables[child].source == archive_source(policy, key.referencing))
-                    add_edge(edges, tables, key, child, parent, RestoreEdge::Kind::key);
-            }
-        }
-    }
+    for (std::size_t parent = 0; parent < tables.size(); ++parent)
+        add_keys(edges, policy, tables, parent);
     for (std::size_t table = 0; table < tables.size(); ++table) {
         if (const std::optional<std::string> same = same_key(tables[table], "p", "c", {}))
             edges.push_back({table, table, *same, RestoreEdge::Kind::image, {}});
     }
-    for (const DeclaredRelation& relation : relations_of(policy)) {
-        for (std::size_t child = 0; child < tables.size(); ++child) {
-            if (!OidIsValid(relation.related) || tables[child].source != archive_source(policy, relation.related))
-                continue;
-            const ForeignKey key = relation_key(relation, policy.target);
-            for (std::size_t parent = 0; parent < tables.size(); ++parent) {
-                if (tables[parent].source == policy.target)
-                    add_edge(edges, tables, key, child, parent, RestoreEdge::Kind::relation);
-            }
-        }
-    }
+    for (const DeclaredRelation& relation : relations_of(policy))
+        add_relation(edges, policy, tables, relation);
     return edges;
 }
 

@@ -9,7 +9,6 @@
 namespace pgcleanup {
 
 using pg::concat;
-using pg::Parameters;
 using pg::pg_call;
 
 namespace {

@@ -126,10 +126,11 @@ WHERE a.attrelid = $1 AND a.attname = $2 AND a.attgenerated <> '' AND (
   OR (d.classid = 'pg_attrdef'::regclass AND d.objid IN (
     SELECT x.oid FROM pg_attrdef x WHERE x.adrelid = a.attrelid AND x.adnum = a.attnum))))";
 
-bool is_computed_from(pg::Spi& spi, Oid target, const std::string& column, const std::string& from)
+bool is_computed_from(pg::Spi& spi, Oid target, const std::string& generated, const std::string& source)
 {
     const pg::AsExtensionOwner bookkeeping(pg::extension());
-    return !spi.run(computed_sql, pg::Parameters().oid(target).name(column).name(from), pg::Access::read_only).empty();
+    return !spi.run(computed_sql, pg::Parameters().oid(target).name(generated).name(source), pg::Access::read_only)
+                .empty();
 }
 
 void check_not_newest_by(pg::Spi& spi, const Policy& policy, const std::string& column)
