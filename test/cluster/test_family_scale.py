@@ -184,7 +184,7 @@ def fill_with_one_large(cleanup):
 
 @ways
 def test_one_large_family(cleanup, gathered):
-    """It goes whole, in a batch of its own, and its rows are not in memory."""
+    """It goes whole, by itself where it takes as long as no batch may, and its rows are not in memory."""
     others = fill_with_one_large(cleanup)
     if gathered:
         add_second_way(cleanup)
@@ -194,10 +194,12 @@ def test_one_large_family(cleanup, gathered):
     assert not cleanup.rows("SELECT FROM parent UNION ALL SELECT FROM child")
     base = small_run(cleanup)
     report(f"one parent with {LARGE} children among {PARENTS}", batches, memory, base)
-    assert memory <= base + MOST_MEMORY
+    # What PostgreSQL itself remembers of each child, for the constraint of `keeper`.
+    queue = LARGE * 16 // 1024 if gathered else 0
+    assert memory <= base + MOST_MEMORY + queue
     if SOAK:
         ordinary = sorted(ms for ms, _ in batches)[:-1]
-        assert max(batches)[1] == 1
+        assert max(batches)[1] == 1 or max(batches)[0] <= 10 * batch_target(cleanup)
         assert p95(ordinary) <= 2 * batch_target(cleanup)
 
 
