@@ -135,16 +135,13 @@ def expected(graph, rows, eligible, triggers=True):
     return outcome
 
 
-def expected_in_several_batches(graph, rows, eligible):
-    """What a run of several batches may lead to as well. Rows that went free others: what went for the sake of something shared
-    needs nothing that it shared itself any more, which goes with the last row that shares it; and what another owner's row
-    blocks, of which nobody knows when it goes, is free once it has gone."""
+def step_by_step(graph, rows, eligible, families_of):
+    """What comes of it when what goes frees others, until nothing is free. families_of(rows, eligible, gone): at each step."""
     outcome = Outcome(eligible={(graph.target, n) for n in eligible}, after={row: dict(values) for row, values in rows.items()})
-    users, gone = Families(graph, rows, eligible).users, set()
+    gone = set()
     while True:
         left = outcome.eligible & outcome.after.keys()
-        families = Families(graph, outcome.after, {n for _, n in left})
-        families.eligible |= {shared for shared, by in users.items() if by <= gone and shared in outcome.after}
+        families = families_of(outcome.after, {n for _, n in left}, gone)
         outcome.gone = families.going()
         if not outcome.gone:
             outcome.gone, outcome.blocked = gone, left
@@ -152,23 +149,26 @@ def expected_in_several_batches(graph, rows, eligible):
             return outcome
         carry_out(graph, families, outcome)
         gone |= outcome.gone
+
+
+def expected_in_several_batches(graph, rows, eligible):
+    """What a run of several batches may lead to as well. Rows that went free others: what went for the sake of something shared
+    needs nothing that it shared itself any more, which goes with the last row that shares it; and what another owner's row
+    blocks, of which nobody knows when it goes, is free once it has gone."""
+    users = Families(graph, rows, eligible).users
+
+    def families_of(after, left, gone):
+        families = Families(graph, after, left)
+        families.eligible |= {shared for shared, by in users.items() if by <= gone and shared in after}
+        return families
+
+    return step_by_step(graph, rows, eligible, families_of)
 
 
 def expected_of_skip(graph, rows, eligible, triggers=True):
     """on_reference 'skip': no row of the target goes that anything references, but itself; what goes frees others. Relations
     that take related rows along in any case are as ever."""
-    outcome = Outcome(eligible={(graph.target, n) for n in eligible}, after={row: dict(values) for row, values in rows.items()})
-    gone = set()
-    while True:
-        left = outcome.eligible & outcome.after.keys()
-        families = Families(graph, outcome.after, {n for _, n in left}, triggers, skips=True)
-        outcome.gone = families.going()
-        if not outcome.gone:
-            outcome.gone, outcome.blocked = gone, left
-            outcome.changed -= gone
-            return outcome
-        carry_out(graph, families, outcome)
-        gone |= outcome.gone
+    return step_by_step(graph, rows, eligible, lambda after, left, _: Families(graph, after, left, triggers, skips=True))
 
 
 def expected_of_error(graph, rows, eligible):
